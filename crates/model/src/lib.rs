@@ -1,0 +1,22 @@
+//! The nouns of netdisk: what every other crate names the same way.
+//!
+//! No IO and no async. A value of one of these types has been checked: whoever holds a [`RemotePath`]
+//! need not ask again whether it climbs out of the home.
+//!
+//! - [`RemotePath`] and [`PathError`]: a path in a user's tree, and why a text is none.
+//! - [`UserName`] and [`UserNameError`]: who somebody is.
+//! - [`Entry`], [`EntryKind`], [`Version`]: one line of a listing.
+//! - [`Digest`]: the identity of content.
+//! - [`Password`] and [`Token`]: proofs of who somebody is, which never show in a log.
+
+mod digest;
+mod entry;
+mod remote_path;
+mod secret;
+mod user_name;
+
+pub use digest::{Digest, DigestError};
+pub use entry::{Entry, EntryKind, Version};
+pub use remote_path::{COMPONENT_LEN_MAX, DEPTH_MAX, PATH_LEN_MAX, PathError, RemotePath};
+pub use secret::{PASSWORD_LEN_MAX, PASSWORD_LEN_MIN, Password, PasswordError, Token};
+pub use user_name::{USER_NAME_LEN_MAX, UserName, UserNameError};
