@@ -1,1 +1,35 @@
-//! .
+//! The netdisk wire protocol, version 1, over any byte stream.
+//!
+//! `PROTOCOL.md` at the root of the repository is the normative text; this crate is it in types. Read in this order:
+//!
+//! - [`Frame`], [`FrameCodec`]: a 4-byte length and that many bytes, so that messages neither stick nor split.
+//! - [`limits`]: how long anything may be, and why.
+//! - [`Greeting`], [`Admission`], [`Request`], [`Reply`], [`BodyPart`]: the messages, and [`Numbered`], their envelope.
+//! - [`Fault`], [`FaultCode`]: a refusal, which never ends a session.
+//! - [`ConnectionError`]: a broken wire, which always does.
+//! - [`Connection`]: frames and messages over a stream, each wait under a deadline.
+//! - [`send_body`], [`recv_body`]: file content in flight, the same for upload and download on both ends.
+//!
+//! There is no socket, no TLS, no file and no account in here.
+
+mod body;
+mod claim;
+mod codec;
+mod connection;
+mod fault;
+mod frame;
+pub mod limits;
+mod reply;
+mod request;
+
+pub use body::{BodyPart, Chunk, Sink, Source, Stop, recv_body, refuse_body, send_body};
+pub use claim::Claim;
+pub use codec::FrameCodec;
+pub use connection::{Connection, ConnectionError};
+pub use fault::{Fault, FaultCode};
+pub use frame::Frame;
+pub use reply::Reply;
+pub use request::{Admission, AnnouncedLimits, BodyStart, Greeting, Numbered, Proof, Request};
+
+/// The version of the protocol that this crate speaks.
+pub const VERSION: u32 = 1;

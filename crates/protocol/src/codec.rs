@@ -1,0 +1,111 @@
+//! Cuts a byte stream into frames and writes frames into one.
+//!
+//! TCP delivers bytes, not messages: two writes may arrive in one read and one write in many. The length header makes
+//! the cuts independent of that. tokio-util's `LengthDelimitedCodec` does the cutting; here the first byte of each
+//! payload is looked at and limits are kept.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio_util::codec::{Decoder, Encoder, LengthDelimitedCodec};
+
+use crate::connection::ConnectionError;
+use crate::frame::{DATA_MARKER, Frame, MESSAGE_MARKER};
+use crate::limits::{FRAME_LEN_MAX, MESSAGE_LEN_MAX, STRANGER_FRAME_LEN_MAX};
+
+const HEADER_LEN: usize = 4;
+
+/// Frames to bytes and back: a 4-byte big-endian length, then the payload.
+#[derive(Debug)]
+pub struct FrameCodec {
+    cutter: LengthDelimitedCodec,
+    /// A header was read whose payload is still to come.
+    header_taken: bool,
+}
+
+impl FrameCodec {
+    /// Begins with the limit for strangers, [`STRANGER_FRAME_LEN_MAX`].
+    pub fn new() -> Self {
+        let cutter = LengthDelimitedCodec::builder()
+            .big_endian()
+            .length_field_length(HEADER_LEN)
+            .max_frame_length(STRANGER_FRAME_LEN_MAX)
+            .new_codec();
+        Self { cutter, header_taken: false }
+    }
+
+    /// Raises the limit to what a user may send, [`FRAME_LEN_MAX`].
+    pub fn admit(&mut self) {
+        self.cutter.set_max_frame_length(FRAME_LEN_MAX);
+    }
+
+    fn classify(&self, mut payload: Bytes) -> Result<Frame, ConnectionError> {
+        match payload.first().copied() {
+            None => Ok(Frame::Heartbeat),
+            Some(MESSAGE_MARKER) if payload.len() > MESSAGE_LEN_MAX => {
+                Err(ConnectionError::FrameTooLarge { limit: MESSAGE_LEN_MAX })
+            }
+            Some(MESSAGE_MARKER) => Ok(Frame::Message(payload)),
+            Some(DATA_MARKER) => {
+                payload.advance(1);
+                Ok(Frame::Data(payload))
+            }
+            Some(byte) => Err(ConnectionError::NotAFrame { byte }),
+        }
+    }
+}
+
+impl Default for FrameCodec {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Decoder for FrameCodec {
+    type Item = Frame;
+    type Error = ConnectionError;
+
+    fn decode(&mut self, stream: &mut BytesMut) -> Result<Option<Frame>, ConnectionError> {
+        let len_before = stream.len();
+        // The only error that the cutter knows is a declared length over its limit.
+        let limit = self.cutter.max_frame_length();
+        match self.cutter.decode(stream).map_err(|_| ConnectionError::FrameTooLarge { limit })? {
+            Some(payload) => {
+                self.header_taken = false;
+                self.classify(payload.freeze()).map(Some)
+            }
+            None => {
+                self.header_taken |= stream.len() < len_before;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Tells an end between two frames from one inside a frame, even where the header has left the buffer already.
+    fn decode_eof(&mut self, stream: &mut BytesMut) -> Result<Option<Frame>, ConnectionError> {
+        match self.decode(stream)? {
+            Some(frame) => Ok(Some(frame)),
+            None if stream.is_empty() && !self.header_taken => Ok(None),
+            None => Err(ConnectionError::Truncated),
+        }
+    }
+}
+
+impl Encoder<Frame> for FrameCodec {
+    type Error = ConnectionError;
+
+    fn encode(&mut self, frame: Frame, stream: &mut BytesMut) -> Result<(), ConnectionError> {
+        let (marker, payload) = match frame {
+            Frame::Heartbeat => (None, Bytes::new()),
+            Frame::Message(payload) => (None, payload),
+            Frame::Data(payload) => (Some(DATA_MARKER), payload),
+        };
+        let len = usize::from(marker.is_some()) + payload.len();
+        let limit = self.cutter.max_frame_length();
+        let declared = u32::try_from(len).ok().filter(|_| len <= limit);
+        let declared = declared.ok_or(ConnectionError::FrameTooLarge { limit })?;
+        stream.reserve(HEADER_LEN + len);
+        stream.put_u32(declared);
+        stream.extend(marker);
+        stream.extend_from_slice(&payload);
+        Ok(())
+    }
+}

@@ -1,0 +1,235 @@
+//! Frames and messages over a byte stream, each wait under a deadline.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{FutureExt, SinkExt, StreamExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::time::timeout;
+use tokio_util::codec::{FramedRead, FramedWrite};
+
+use crate::body::BodyPart;
+use crate::codec::FrameCodec;
+use crate::fault::{Fault, FaultCode};
+use crate::frame::Frame;
+use crate::limits::{MESSAGE_LEN_MAX, WINDOW};
+use crate::reply::Reply;
+use crate::request::Numbered;
+
+/// A broken wire: it ends the session.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    /// The stream failed.
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+    /// The peer ended the stream between two frames where more was due.
+    #[error("the peer closed the connection")]
+    Closed,
+    /// The stream ended inside a frame.
+    #[error("the connection was cut inside a frame")]
+    Truncated,
+    /// A frame is longer than may be.
+    #[error("a frame over the limit of {limit} bytes")]
+    FrameTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A payload begins with a byte that no frame begins with.
+    #[error("a payload that begins with byte {byte:#04x} is no frame")]
+    NotAFrame {
+        /// The byte.
+        byte: u8,
+    },
+    /// A message is not what may stand here.
+    #[error("not a message that may stand here: {0}")]
+    NotAMessage(String),
+    /// Nothing arrived, or nothing could be sent, for too long.
+    #[error("the peer was silent for {} seconds", .0.as_secs())]
+    TimedOut(Duration),
+    /// The peer says why it closes the connection.
+    #[error("the peer closes the connection: {0}")]
+    Refused(Fault),
+}
+
+impl ConnectionError {
+    /// What the peer is told before the connection closes; `None` where nobody listens any more.
+    pub fn as_fault(&self) -> Option<Fault> {
+        let code = match self {
+            Self::Io(_) | Self::Closed | Self::Truncated | Self::Refused(_) => return None,
+            Self::FrameTooLarge { .. } | Self::NotAFrame { .. } | Self::NotAMessage(_) => FaultCode::BadRequest,
+            Self::TimedOut(_) => FaultCode::TimedOut,
+        };
+        Some(Fault::new(code, self.to_string()))
+    }
+}
+
+/// One end of a connection: frames in and out of the byte stream `S`.
+///
+/// Receiving is cancel safe, sending is not: nothing may select over a send.
+#[derive(Debug)]
+pub struct Connection<S> {
+    reader: FramedRead<ReadHalf<S>, FrameCodec>,
+    writer: FramedWrite<WriteHalf<S>, FrameCodec>,
+    /// Read ahead while a body was being sent: at most [`WINDOW`] frames, at most the last of them file bytes.
+    read_ahead: VecDeque<Frame>,
+    deadline: Duration,
+}
+
+impl<S: AsyncRead + AsyncWrite> Connection<S> {
+    /// Wraps a stream with the limits for strangers; a frame that takes longer than `deadline` is an error.
+    pub fn new(stream: S, deadline: Duration) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        Self {
+            reader: FramedRead::new(reader, FrameCodec::new()),
+            writer: FramedWrite::new(writer, FrameCodec::new()),
+            read_ahead: VecDeque::new(),
+            deadline,
+        }
+    }
+
+    /// Raises the limits to what a user may send.
+    pub fn admit(&mut self) {
+        self.reader.decoder_mut().admit();
+        self.writer.encoder_mut().admit();
+    }
+
+    /// Sets how long one frame may take, in or out; it bounds silence and not a transfer.
+    pub fn set_deadline(&mut self, deadline: Duration) {
+        self.deadline = deadline;
+    }
+
+    /// Sends one message and flushes it. Not cancel safe.
+    ///
+    /// # Errors
+    /// When the stream fails, the deadline passes, or the message is over the limit.
+    pub async fn send<T: Serialize>(&mut self, message: &T) -> Result<(), ConnectionError> {
+        let payload = serde_json::to_vec(message).map_err(|error| ConnectionError::NotAMessage(error.to_string()))?;
+        if payload.len() > MESSAGE_LEN_MAX {
+            return Err(ConnectionError::FrameTooLarge { limit: MESSAGE_LEN_MAX });
+        }
+        within(self.deadline, self.writer.send(Frame::Message(payload.into()))).await
+    }
+
+    /// Sends file bytes, at most [`crate::limits::DATA_LEN_MAX`]; flushed with the message that ends the body.
+    /// Not cancel safe.
+    pub(crate) async fn feed_data(&mut self, data: Bytes) -> Result<(), ConnectionError> {
+        within(self.deadline, self.writer.feed(Frame::Data(data))).await
+    }
+
+    /// Sends a sign of life. Not cancel safe.
+    ///
+    /// # Errors
+    /// When the stream fails or the deadline passes.
+    pub async fn send_heartbeat(&mut self) -> Result<(), ConnectionError> {
+        within(self.deadline, self.writer.send(Frame::Heartbeat)).await
+    }
+
+    /// Waits for the next frame that is no heartbeat; `None` when the peer ended the stream. Cancel safe.
+    ///
+    /// # Errors
+    /// When the stream fails, is cut inside a frame, or brings what is no frame; when nothing comes in time.
+    pub async fn recv_frame(&mut self) -> Result<Option<Frame>, ConnectionError> {
+        if let Some(frame) = self.read_ahead.pop_front() {
+            return Ok(Some(frame));
+        }
+        loop {
+            match timeout(self.deadline, self.reader.next()).await {
+                Err(_) => return Err(ConnectionError::TimedOut(self.deadline)),
+                Ok(Some(Ok(Frame::Heartbeat))) => {}
+                Ok(Some(frame)) => return frame.map(Some),
+                Ok(None) => return Ok(None),
+            }
+        }
+    }
+
+    /// Waits for the next message, skipping late aborts; `None` when the peer ended the stream. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`Connection::recv_frame`]; when file bytes come, or a message that is no `T`.
+    pub async fn recv<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ConnectionError> {
+        loop {
+            let payload = match self.recv_frame().await? {
+                None => return Ok(None),
+                Some(Frame::Message(payload)) => payload,
+                Some(_) => return Err(ConnectionError::NotAMessage("file bytes where no body is due".to_owned())),
+            };
+            match serde_json::from_slice(&payload) {
+                Ok(message) => return Ok(Some(message)),
+                // An abort that crossed the end of its body has nothing left to stop.
+                Err(_) if is_abort(&payload) => {}
+                Err(error) => return Err(refusal_or(&payload, error)),
+            }
+        }
+    }
+
+    /// Looks, without waiting, whether the peer wants the body `id` to stop. What else it sent is kept in order.
+    ///
+    /// Looks no further than the first file bytes of a pipelined upload: an abort behind them comes too late, which
+    /// the grammar allows, and memory stays bounded.
+    pub(crate) fn try_recv_abort(&mut self, id: u64) -> Result<Option<Fault>, ConnectionError> {
+        while self.read_ahead.len() < WINDOW && !matches!(self.read_ahead.back(), Some(Frame::Data(_))) {
+            let frame = match self.reader.next().now_or_never() {
+                None => break,
+                Some(None) => return Err(ConnectionError::Closed),
+                Some(Some(frame)) => frame?,
+            };
+            match &frame {
+                Frame::Heartbeat => {}
+                Frame::Message(payload) => match serde_json::from_slice(payload) {
+                    Ok(Numbered { id: of, message: BodyPart::Abort(fault) }) if of == id => return Ok(Some(fault)),
+                    _ => self.read_ahead.push_back(frame),
+                },
+                Frame::Data(_) => self.read_ahead.push_back(frame),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Tells without waiting whether the peer has gone; an idle client asks before it sends.
+    pub fn is_closed(&mut self) -> bool {
+        loop {
+            match self.reader.next().now_or_never() {
+                None => return false,
+                Some(Some(Ok(Frame::Heartbeat))) => {}
+                // Nothing is due while nobody has asked: a last fault, or a broken stream.
+                Some(_) => return true,
+            }
+        }
+    }
+
+    /// Flushes and ends the stream in this direction. Not cancel safe.
+    ///
+    /// # Errors
+    /// When the stream fails or the deadline passes.
+    pub async fn close(&mut self) -> Result<(), ConnectionError> {
+        within(self.deadline, async {
+            self.writer.flush().await?;
+            Ok(self.writer.get_mut().shutdown().await?)
+        })
+        .await
+    }
+}
+
+async fn within<T>(
+    deadline: Duration,
+    io: impl Future<Output = Result<T, ConnectionError>>,
+) -> Result<T, ConnectionError> {
+    timeout(deadline, io).await.map_err(|_| ConnectionError::TimedOut(deadline))?
+}
+
+fn is_abort(payload: &[u8]) -> bool {
+    matches!(serde_json::from_slice(payload), Ok(Numbered { message: BodyPart::Abort(_), .. }))
+}
+
+/// A fault about the connection itself may come in place of anything.
+pub(crate) fn refusal_or(payload: &[u8], error: serde_json::Error) -> ConnectionError {
+    match serde_json::from_slice(payload) {
+        Ok(Numbered { id: 0, message: Reply::Fault(fault) }) => ConnectionError::Refused(fault),
+        _ => ConnectionError::NotAMessage(error.to_string()),
+    }
+}

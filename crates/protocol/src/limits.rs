@@ -1,0 +1,21 @@
+//! How long anything on the wire may be, and why. The server announces these in its `hello`.
+
+/// Longest payload before login in bytes: a receiver reserves what a length declares, and strangers are many.
+/// It holds a `login` with the longest name and password.
+pub const STRANGER_FRAME_LEN_MAX: usize = 4 * 1024;
+
+/// Longest message after login in bytes: the longest path doubled by JSON escapes, several times over.
+pub const MESSAGE_LEN_MAX: usize = 64 * 1024;
+
+/// Most file bytes in one frame: large enough that framing costs nothing beside them, small enough to hold a few for
+/// each of many sessions.
+pub const DATA_LEN_MAX: usize = 256 * 1024;
+
+/// Longest payload after login in bytes: the marker byte and file bytes, or a message.
+pub const FRAME_LEN_MAX: usize = 1 + DATA_LEN_MAX;
+
+/// Most requests sent and not yet answered. What a server reads ahead while it sends a body is bounded by it.
+pub const WINDOW: usize = 32;
+
+/// Longest human text of a fault in bytes; a sender shortens, a receiver does not trust.
+pub const FAULT_MESSAGE_LEN_MAX: usize = 1024;

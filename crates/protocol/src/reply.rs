@@ -1,0 +1,64 @@
+//! What a server answers.
+
+use netdisk_model::{Digest, Entry, Token, UserName, Version};
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+
+/// An answer to a request. Every request gets exactly one last reply; `entries` and `ready` come before a last one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Reply {
+    /// To `register` and `login`: the session is this user's.
+    Welcome {
+        /// The user.
+        user: UserName,
+        /// The token, when it was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<Token>,
+    },
+    /// To `whoami`.
+    Account {
+        /// The user.
+        user: UserName,
+    },
+    /// To `mkdir`, `remove`, `rename` and `logout`: done, and on disk.
+    Done,
+    /// To `list`: some of the entries, in no promised order; more may follow.
+    Entries {
+        /// The entries.
+        entries: Vec<Entry>,
+    },
+    /// To `list`: that was all.
+    End {
+        /// How many entries there were in all `entries` together.
+        count: u64,
+        /// How many things were left out because this protocol cannot carry their names.
+        #[serde(default)]
+        skipped: u64,
+    },
+    /// To `stat`.
+    Entry {
+        /// What stands there.
+        entry: Entry,
+    },
+    /// To `upload`: send from `offset`. To `download`: the body follows from `offset`.
+    Ready {
+        /// The first byte of the body, counted from the start of the file.
+        offset: u64,
+        /// To `download`: the file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        entry: Option<Entry>,
+    },
+    /// To `upload`: stored and on disk.
+    Stored {
+        /// Length in bytes.
+        size: u64,
+        /// Digest of the whole content, as the server computed it.
+        digest: Digest,
+        /// The new version.
+        version: Version,
+    },
+    /// To any request: refused.
+    Fault(Fault),
+}

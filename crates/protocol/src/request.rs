@@ -1,0 +1,186 @@
+//! What a client says: the greeting, what may be asked before login, and what may be asked after it.
+//!
+//! Two enums keep the states apart: "list before login" does not parse.
+
+use netdisk_model::{Password, RemotePath, Token, UserName};
+use serde::{Deserialize, Serialize};
+
+use crate::claim::Claim;
+use crate::limits;
+
+/// The first message in each direction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Greeting {
+    /// Who speaks, and which version.
+    Hello {
+        /// The highest version that a client speaks; the version that a server chose.
+        version: u32,
+        /// Name and version of the program, for logs.
+        software: String,
+        /// What the server takes at most; a client announces none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limits: Option<AnnouncedLimits>,
+        /// What the sender can do beyond version 1; unknown ones are ignored.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        features: Vec<String>,
+    },
+}
+
+/// The limits after login, as a server announces them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnnouncedLimits {
+    /// Longest message in bytes.
+    pub message_len_max: usize,
+    /// Most file bytes in one frame.
+    pub data_len_max: usize,
+    /// Most requests sent and not yet answered.
+    pub window: usize,
+}
+
+impl AnnouncedLimits {
+    /// The limits of this crate.
+    pub const OURS: Self =
+        Self { message_len_max: limits::MESSAGE_LEN_MAX, data_len_max: limits::DATA_LEN_MAX, window: limits::WINDOW };
+}
+
+/// A message with the number that ties request, body and reply together.
+///
+/// The client chooses `id`, 1 to 2^53-1; a fault with `id` 0 concerns the connection and no request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbered<T> {
+    /// The number.
+    pub id: u64,
+    /// What is numbered.
+    #[serde(flatten)]
+    pub message: T,
+}
+
+impl<T> Numbered<T> {
+    /// Numbers a message.
+    pub fn new(id: u64, message: T) -> Self {
+        Self { id, message }
+    }
+}
+
+/// What may be asked before login: to be let in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Admission {
+    /// Makes an account and its home, and logs in.
+    Register {
+        /// The new account's name.
+        user: Claim<UserName>,
+        /// Its password.
+        password: Password,
+        /// Asks for a token for later logins.
+        #[serde(default)]
+        keep: bool,
+    },
+    /// Logs in.
+    Login {
+        /// Whose account.
+        user: Claim<UserName>,
+        /// `password` or `token`.
+        #[serde(flatten)]
+        proof: Proof,
+        /// Asks for a token for later logins.
+        #[serde(default)]
+        keep: bool,
+    },
+}
+
+/// What shows that somebody is who they say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    /// The password.
+    Password(Password),
+    /// A token from an earlier login.
+    Token(Token),
+}
+
+/// What may be asked after login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Request {
+    /// Whose session this is.
+    Whoami,
+    /// Revokes the token that this connection logged in with or was given.
+    Logout,
+    /// What stands in a directory.
+    List {
+        /// The directory.
+        path: Claim<RemotePath>,
+        /// The whole tree below it, not one level.
+        #[serde(default)]
+        recursive: bool,
+    },
+    /// What stands at a path.
+    Stat {
+        /// The path.
+        path: Claim<RemotePath>,
+    },
+    /// Makes a directory.
+    Mkdir {
+        /// The new directory.
+        path: Claim<RemotePath>,
+        /// Makes missing parents too, and does not mind if it exists.
+        #[serde(default)]
+        parents: bool,
+    },
+    /// Removes a file or a directory.
+    Remove {
+        /// What to remove.
+        path: Claim<RemotePath>,
+        /// A directory with all that is in it; otherwise only an empty one.
+        #[serde(default)]
+        recursive: bool,
+    },
+    /// Gives a file or a directory another path.
+    Rename {
+        /// The path now.
+        from: Claim<RemotePath>,
+        /// The path afterwards.
+        to: Claim<RemotePath>,
+        /// Puts it in place of a file that stands there.
+        #[serde(default)]
+        replace: bool,
+    },
+    /// Stores a file; its body follows.
+    Upload {
+        /// Where to.
+        path: Claim<RemotePath>,
+        /// Length of the whole file in bytes; absent when the sender does not know yet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        size: Option<u64>,
+        /// Time of last modification to store, in milliseconds since 1970-01-01 UTC.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        modified: Option<i64>,
+        /// Refuses to overwrite.
+        #[serde(default)]
+        create: bool,
+        /// When the body begins.
+        #[serde(default)]
+        body: BodyStart,
+    },
+    /// Fetches a file; its body follows the reply.
+    Download {
+        /// Which file.
+        path: Claim<RemotePath>,
+        /// How many bytes the receiver has already.
+        #[serde(default)]
+        offset: u64,
+    },
+}
+
+/// When the body of an upload begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BodyStart {
+    /// After `ready`, from the offset that it names.
+    #[default]
+    Wait,
+    /// At once, from offset 0.
+    Now,
+}
