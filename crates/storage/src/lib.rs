@@ -1,1 +1,27 @@
-//! .
+//! Accounts and homes: where users and their files are kept.
+//!
+//! Two small traits are the seam; every front door stands on them, every back end behind them.
+//!
+//! - [`Accounts`]: who may come in, and the [`Home`] they come into.
+//! - [`Home`]: one user's tree. No call carries a user, so another user's files cannot even be named.
+//! - [`DiskStore`]: plain files and SQLite; the default.
+//! - [`MemoryStore`]: the same in memory, for tests of what stands on it.
+//! - [`contract`]: the laws that both obey, and every later back end must (feature `contract`).
+//!
+//! Nothing in here knows a protocol: errors are neutral and each door maps them.
+
+mod accounts;
+#[cfg(feature = "contract")]
+pub mod contract;
+mod disk;
+mod door;
+mod error;
+mod home;
+mod memory;
+mod password;
+
+pub use accounts::{Account, Accounts, AccountsError};
+pub use disk::DiskStore;
+pub use error::StorageError;
+pub use home::{Depth, Existing, Home, Listing, PartialFile, Removal, Stored, StoredFile, UploadSpec};
+pub use memory::MemoryStore;

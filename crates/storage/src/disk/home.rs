@@ -1,0 +1,195 @@
+//! One user's tree on disk.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use netdisk_model::{Entry, EntryKind, RemotePath, UserName};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use super::confined::{Confined, DIRECTORY_MODE, kind, open_directory_in, stat_in};
+use super::download::DiskFile;
+use super::listing::DiskListing;
+use super::removal;
+use super::upload::DiskPartialFile;
+use crate::door::Door;
+use crate::error::StorageError;
+use crate::home::{Depth, Existing, Home, Listing, PartialFile, Removal, StoredFile, UploadSpec};
+
+/// The two directories of a home, as handles.
+#[derive(Debug)]
+pub(super) struct Directories {
+    pub(super) files: Confined,
+    pub(super) staging: OwnedFd,
+}
+
+impl Directories {
+    /// Opens `<home>/files` and `<home>/staging`. Blocks.
+    pub(super) fn open(home: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        Ok(Self {
+            files: Confined::open(&home.join("files"))?,
+            staging: rustix::fs::openat(CWD, home.join("staging"), flags, Mode::empty())?,
+        })
+    }
+}
+
+/// One user's tree on disk. All calls go through the door of the store.
+#[derive(Debug)]
+pub(super) struct DiskHome {
+    directories: Arc<Directories>,
+    door: Door,
+}
+
+impl DiskHome {
+    pub(super) fn new(directories: Directories, door: Door) -> Self {
+        Self { directories: Arc::new(directories), door }
+    }
+
+    /// Clears what a crash left in staging: none of it was ever acknowledged.
+    pub(super) async fn clear_staging(&self, user: &UserName) {
+        let cleared = self.run(|directories| Ok(removal::clear(directories.staging.try_clone()?)?)).await;
+        if let Err(error) = cleared {
+            tracing::warn!(%user, %error, "staging could not be cleared");
+        }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Directories>) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let directories = self.directories.clone();
+        self.door.run(move || work(&directories)).await
+    }
+}
+
+#[async_trait]
+impl Home for DiskHome {
+    async fn list(&self, path: &RemotePath, depth: Depth) -> Result<Box<dyn Listing>, StorageError> {
+        let (path, door) = (path.clone(), self.door.clone());
+        self.run(move |directories| DiskListing::begin(directories.clone(), door, path, depth)).await
+    }
+
+    async fn stat(&self, path: &RemotePath) -> Result<Entry, StorageError> {
+        let path = path.clone();
+        self.run(move |directories| directories.files.stat(&path)).await
+    }
+
+    async fn make_directory(&self, path: &RemotePath) -> Result<(), StorageError> {
+        let path = path.clone();
+        self.run(move |directories| {
+            let (parent, name) = directories.files.open_parent(&path).map_err(|error| match error {
+                StorageError::IsRoot => StorageError::Exists,
+                error => error,
+            })?;
+            rustix::fs::mkdirat(&parent, name, DIRECTORY_MODE)?;
+            Ok(rustix::fs::fsync(&parent)?)
+        })
+        .await
+    }
+
+    async fn make_directories(&self, path: &RemotePath) -> Result<(), StorageError> {
+        let path = path.clone();
+        self.run(move |directories| make_directories(directories, &path)).await
+    }
+
+    async fn remove(&self, path: &RemotePath, removal: Removal) -> Result<(), StorageError> {
+        let path = path.clone();
+        self.run(move |directories| remove(directories, &path, removal)).await
+    }
+
+    async fn rename(&self, from: &RemotePath, to: &RemotePath, existing: Existing) -> Result<(), StorageError> {
+        let (from, to) = (from.clone(), to.clone());
+        self.run(move |directories| rename(directories, &from, &to, existing)).await
+    }
+
+    async fn begin_upload(&self, spec: UploadSpec) -> Result<Box<dyn PartialFile>, StorageError> {
+        let door = self.door.clone();
+        self.run(move |directories| DiskPartialFile::begin(directories.clone(), door, spec)).await
+    }
+
+    async fn open(&self, path: &RemotePath, offset: u64) -> Result<Box<dyn StoredFile>, StorageError> {
+        let (path, door) = (path.clone(), self.door.clone());
+        self.run(move |directories| DiskFile::open(directories, door, &path, offset)).await
+    }
+}
+
+/// Makes each missing directory on the way and syncs the one that it was made in. Blocks.
+fn make_directories(directories: &Directories, path: &RemotePath) -> Result<(), StorageError> {
+    let mut at = RemotePath::root();
+    let mut parent = directories.files.open_directory(&at)?;
+    for name in path.components() {
+        match rustix::fs::mkdirat(&parent, name, DIRECTORY_MODE) {
+            Ok(()) => rustix::fs::fsync(&parent)?,
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        at = at.join(name).map_err(|_| StorageError::NotFound)?;
+        parent = directories.files.open_directory(&at).map_err(|error| match error {
+            StorageError::NotAFile => StorageError::NotADirectory,
+            error => error,
+        })?;
+    }
+    Ok(())
+}
+
+/// Removes a file, a link itself, or a directory. Blocks.
+fn remove(directories: &Directories, path: &RemotePath, removal: Removal) -> Result<(), StorageError> {
+    let (parent, name) = directories.files.open_parent(path)?;
+    let is_directory = kind(&stat_in(&parent, name)?) == EntryKind::Directory;
+    match removal {
+        Removal::Tree if is_directory => return remove_tree(directories, &parent, name),
+        _ if is_directory => rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR)?,
+        _ => rustix::fs::unlinkat(&parent, name, AtFlags::empty())?,
+    }
+    Ok(rustix::fs::fsync(&parent)?)
+}
+
+fn remove_tree(directories: &Directories, parent: impl AsFd, name: &str) -> Result<(), StorageError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    let grave = std::ffi::CString::new(hex::encode(bytes)).expect("hexadecimal digits hold no NUL");
+    rustix::fs::renameat(&parent, name, &directories.staging, &grave)?;
+    rustix::fs::fsync(&parent)?;
+    // It is gone for its owner from here on; what fails now is debris.
+    let taken_apart = open_directory_in(&directories.staging, &grave)
+        .and_then(removal::clear)
+        .and_then(|()| Ok(rustix::fs::unlinkat(&directories.staging, &grave, AtFlags::REMOVEDIR)?));
+    if let Err(error) = taken_apart {
+        tracing::warn!(%error, "a removed tree stays in staging until the next start");
+    }
+    Ok(())
+}
+
+/// Renames a file or directory and syncs both parents. Blocks.
+fn rename(
+    directories: &Directories,
+    from: &RemotePath,
+    to: &RemotePath,
+    existing: Existing,
+) -> Result<(), StorageError> {
+    let (from_parent, from_name) = directories.files.open_parent(from)?;
+    let (to_parent, to_name) = directories.files.open_parent(to)?;
+    if to.is_within(from) {
+        return Err(StorageError::IntoItself);
+    }
+    if kind(&stat_in(&from_parent, from_name)?) == EntryKind::Other {
+        return Err(StorageError::NotAFile);
+    }
+    if from == to {
+        return Ok(());
+    }
+    let flags = match stat_in(&to_parent, to_name) {
+        // Only a file is ever replaced.
+        Ok(stat) if existing == Existing::Refuse || kind(&stat) != EntryKind::File => return Err(StorageError::Exists),
+        Ok(_) => RenameFlags::empty(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => RenameFlags::NOREPLACE,
+        Err(error) => return Err(error.into()),
+    };
+    rustix::fs::renameat_with(&from_parent, from_name, &to_parent, to_name, flags)?;
+    rustix::fs::fsync(&to_parent)?;
+    Ok(rustix::fs::fsync(&from_parent)?)
+}

@@ -1,0 +1,114 @@
+//! A listing on disk, read in batches so that a directory of a million entries needs no more memory than one of ten.
+
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use netdisk_model::{Entry, EntryKind, RemotePath};
+use rustix::fs::Dir;
+
+use super::confined::{entry, stat_in};
+use super::home::Directories;
+use crate::door::Door;
+use crate::error::StorageError;
+use crate::home::{Depth, Listing};
+
+/// Entries looked at in one step through the door: a few milliseconds of work.
+const BATCH_LEN: usize = 512;
+
+pub(super) struct DiskListing {
+    door: Door,
+    walk: Option<Walk>,
+    skipped: u64,
+}
+
+struct Walk {
+    directories: Arc<Directories>,
+    depth: Depth,
+    open: Option<(RemotePath, Dir)>,
+    /// Directories that were listed and are still to be entered.
+    pending: Vec<RemotePath>,
+    skipped: u64,
+}
+
+impl DiskListing {
+    /// Opens the directory. Blocks.
+    pub(super) fn begin(
+        directories: Arc<Directories>,
+        door: Door,
+        path: RemotePath,
+        depth: Depth,
+    ) -> Result<Box<dyn Listing>, StorageError> {
+        let opened = Dir::new(directories.files.open_directory(&path).map_err(|error| match error {
+            // A link or a device where a directory should be.
+            StorageError::NotAFile => StorageError::NotADirectory,
+            error => error,
+        })?)?;
+        let walk = Walk { directories, depth, open: Some((path, opened)), pending: Vec::new(), skipped: 0 };
+        Ok(Box::new(Self { door, walk: Some(walk), skipped: 0 }))
+    }
+}
+
+#[async_trait]
+impl Listing for DiskListing {
+    async fn next_batch(&mut self) -> Result<Vec<Entry>, StorageError> {
+        let Some(mut walk) = self.walk.take() else { return Ok(Vec::new()) };
+        let step = move || {
+            let batch = walk.next_batch()?;
+            Ok::<_, StorageError>((walk, batch))
+        };
+        let (walk, batch) = self.door.run(step).await?;
+        self.skipped = walk.skipped;
+        if !batch.is_empty() {
+            self.walk = Some(walk);
+        }
+        Ok(batch)
+    }
+
+    fn skipped(&self) -> u64 {
+        self.skipped
+    }
+}
+
+impl Walk {
+    fn next_batch(&mut self) -> Result<Vec<Entry>, StorageError> {
+        let mut batch = Vec::new();
+        while batch.len() < BATCH_LEN {
+            let Some((path, directory)) = &mut self.open else {
+                let Some(path) = self.pending.pop() else { break };
+                self.open = match self.directories.files.open_directory(&path) {
+                    Ok(directory) => Some((path, Dir::new(directory)?)),
+                    // Removed or replaced since it was listed.
+                    Err(StorageError::NotFound | StorageError::NotADirectory | StorageError::NotAFile) => None,
+                    Err(error) => return Err(error),
+                };
+                continue;
+            };
+            let Some(found) = directory.read() else {
+                self.open = None;
+                continue;
+            };
+            let found = found?;
+            let name = found.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let Some(path) = name.to_str().ok().and_then(|name| path.join(name).ok()) else {
+                self.skipped += 1;
+                continue;
+            };
+            let stat = match stat_in(directory.fd()?.as_fd(), name) {
+                Ok(stat) => stat,
+                // Removed since it was read.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let entry = entry(path, &stat);
+            if entry.kind == EntryKind::Directory && self.depth == Depth::Tree {
+                self.pending.push(entry.path.clone());
+            }
+            batch.push(entry);
+        }
+        Ok(batch)
+    }
+}

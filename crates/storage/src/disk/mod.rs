@@ -1,0 +1,185 @@
+//! The default back end: plain files, and SQLite for the accounts.
+//!
+//! ```text
+//!   <data>/netdisk.db            accounts, tokens
+//!   <data>/homes/<user>/files/   the user's tree: ordinary files
+//!   <data>/homes/<user>/staging/ unfinished uploads, on the same file system
+//!   <data>/lock                  two servers never share a store
+//! ```
+//!
+//! Bytes and names: the file system is the truth. Accounts: SQLite is. User bytes are never deleted because a row is
+//! missing.
+
+mod confined;
+mod database;
+mod download;
+mod home;
+mod listing;
+mod removal;
+mod upload;
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use async_trait::async_trait;
+use netdisk_model::{Password, Token, UserName};
+use rustix::fs::FlockOperation;
+
+use self::database::Database;
+use self::home::{Directories, DiskHome};
+use crate::accounts::{Account, Accounts, AccountsError};
+use crate::door::Door;
+use crate::error::StorageError;
+use crate::password::PasswordDoor;
+
+/// Pieces of disk work at once: enough to keep a disk's queue and two cores busy, few enough to stay out of the way.
+const DISK_DOOR_WIDTH: usize = 16;
+
+/// A store in a directory.
+#[derive(Debug)]
+pub struct DiskStore {
+    database: Database,
+    passwords: PasswordDoor,
+    homes_path: PathBuf,
+    disk: Door,
+    homes: Mutex<HashMap<UserName, Arc<HomeSlot>>>,
+    /// Held as long as the store.
+    _lock: File,
+}
+
+impl DiskStore {
+    /// Opens the store in `data`, made if it is missing. Blocks; call it before the runtime has other work.
+    ///
+    /// # Errors
+    /// When another process holds the store, or the directory or database cannot be made or opened.
+    pub fn open(data: &Path) -> Result<Self, AccountsError> {
+        make_private_directory(data)?;
+        let lock = lock(&data.join("lock"))?;
+        let homes_path = data.join("homes");
+        make_private_directory(&homes_path)?;
+        tighten(&homes_path)?;
+        sync_directory(data)?;
+        Ok(Self {
+            database: Database::open(&data.join("netdisk.db"))?,
+            passwords: PasswordDoor::new(),
+            homes_path,
+            disk: Door::new(DISK_DOOR_WIDTH),
+            homes: Mutex::default(),
+            _lock: lock,
+        })
+    }
+
+    /// Opens the home of an account that exists, or shares it with the sessions that have it open.
+    async fn account(&self, user: &UserName) -> Result<Account, AccountsError> {
+        let slot = self.homes.lock().unwrap_or_else(PoisonError::into_inner).entry(user.clone()).or_default().clone();
+        let mut opened = slot.0.lock().await;
+        if let Some(home) = opened.as_ref().and_then(Weak::upgrade) {
+            return Ok(Account { user: user.clone(), home });
+        }
+        let path = self.homes_path.join(user.as_str());
+        let directories = self.disk.run(move || Directories::open(&path)).await.map_err(StorageError::from)?;
+        let home = Arc::new(DiskHome::new(directories, self.disk.clone()));
+        // Only at the first opening nobody can have an upload in there.
+        if opened.is_none() {
+            home.clear_staging(user).await;
+        }
+        *opened = Some(Arc::downgrade(&home));
+        Ok(Account { user: user.clone(), home })
+    }
+}
+
+/// A home as the sessions of its user share it: `None` until it is first opened. Locked while it is being opened.
+#[derive(Debug, Default)]
+struct HomeSlot(tokio::sync::Mutex<Option<Weak<DiskHome>>>);
+
+#[async_trait]
+impl Accounts for DiskStore {
+    async fn register(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
+        password.check()?;
+        if self.database.password_hash(user).await?.is_some() {
+            return Err(AccountsError::NameTaken);
+        }
+        let hash = self.passwords.hash(password).await;
+        let home = self.homes_path.join(user.as_str());
+        self.database.insert_account(user, hash, move || make_home(&home)).await?;
+        self.account(user).await
+    }
+
+    async fn log_in(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
+        let stored = self.database.password_hash(user).await?;
+        if !self.passwords.verify(password, stored).await {
+            return Err(AccountsError::Refused);
+        }
+        self.account(user).await
+    }
+
+    async fn log_in_by_token(&self, user: &UserName, token: &Token) -> Result<Account, AccountsError> {
+        if !self.database.has_token(user, token).await? {
+            return Err(AccountsError::Refused);
+        }
+        self.account(user).await
+    }
+
+    async fn issue_token(&self, user: &UserName) -> Result<Token, AccountsError> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+        let token = Token::from_random(&bytes);
+        self.database.insert_token(user, &token).await?;
+        Ok(token)
+    }
+
+    async fn revoke_token(&self, token: &Token) -> Result<(), AccountsError> {
+        self.database.delete_token(token).await
+    }
+}
+
+/// Makes the directories of a new account and sees them onto the disk. Blocks.
+///
+/// A name whose directory holds files already is taken: nobody inherits what an account of that name left behind.
+fn make_home(home: &Path) -> Result<(), AccountsError> {
+    let files = home.join("files");
+    for directory in [home, &files, &home.join("staging")] {
+        make_private_directory(directory)?;
+    }
+    if fs::read_dir(&files).map_err(StorageError::from)?.next().is_some() {
+        return Err(AccountsError::NameTaken);
+    }
+    sync_directory(home)?;
+    sync_directory(home.parent().unwrap_or(Path::new(".")))?;
+    Ok(())
+}
+
+fn make_private_directory(path: &Path) -> Result<(), StorageError> {
+    Ok(DirBuilder::new().recursive(true).mode(0o700).create(path)?)
+}
+
+/// Takes away what group and others may do.
+fn tighten(path: &Path) -> Result<(), StorageError> {
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        tracing::warn!(path = %path.display(), mode = format!("{:o}", mode & 0o777), "readable by others; now 0700");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+fn sync_directory(path: &Path) -> Result<(), StorageError> {
+    Ok(File::open(path)?.sync_all()?)
+}
+
+/// Takes the lock of a store, or says that somebody else has it.
+fn lock(path: &Path) -> Result<File, StorageError> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StorageError::Io(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            format!("another server uses this store ({} is locked)", path.display()),
+        ))),
+        Err(error) => Err(error.into()),
+    }
+}

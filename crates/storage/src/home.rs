@@ -1,0 +1,165 @@
+//! One user's tree.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use netdisk_model::{Digest, Entry, RemotePath, Version};
+
+use crate::error::StorageError;
+
+/// The tree of one user. Whatever a call acknowledges is on disk.
+#[async_trait]
+pub trait Home: Debug + Send + Sync {
+    /// Begins a listing of the directory at `path`.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`], [`StorageError::NotADirectory`].
+    async fn list(&self, path: &RemotePath, depth: Depth) -> Result<Box<dyn Listing>, StorageError>;
+
+    /// Says what stands at `path`.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`].
+    async fn stat(&self, path: &RemotePath) -> Result<Entry, StorageError>;
+
+    /// Makes one directory.
+    ///
+    /// # Errors
+    /// [`StorageError::Exists`], [`StorageError::NotFound`] when the parent is missing.
+    async fn make_directory(&self, path: &RemotePath) -> Result<(), StorageError>;
+
+    /// Makes a directory and its missing parents; one that exists is no error.
+    ///
+    /// # Errors
+    /// [`StorageError::NotADirectory`] when something else stands on the way or at the end.
+    async fn make_directories(&self, path: &RemotePath) -> Result<(), StorageError>;
+
+    /// Removes what stands at `path`.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`], [`StorageError::NotEmpty`], [`StorageError::IsRoot`].
+    async fn remove(&self, path: &RemotePath, removal: Removal) -> Result<(), StorageError>;
+
+    /// Gives a file or directory another path.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`], [`StorageError::Exists`], [`StorageError::IsRoot`], [`StorageError::IntoItself`],
+    /// [`StorageError::NotAFile`] for what is neither file nor directory.
+    async fn rename(&self, from: &RemotePath, to: &RemotePath, existing: Existing) -> Result<(), StorageError>;
+
+    /// Begins an upload. Until it is committed, what stands at its path stays.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`] when the parent is missing, [`StorageError::NotAFile`] when something else than a
+    /// file stands there, [`StorageError::Exists`] when nothing may.
+    async fn begin_upload(&self, spec: UploadSpec) -> Result<Box<dyn PartialFile>, StorageError>;
+
+    /// Opens a file for reading from `offset`. What is opened stays readable as it was, whatever replaces it.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`], [`StorageError::NotAFile`], [`StorageError::Changed`] when the file is shorter than
+    /// `offset`.
+    async fn open(&self, path: &RemotePath, offset: u64) -> Result<Box<dyn StoredFile>, StorageError>;
+}
+
+/// How far a listing reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// What is in the directory.
+    OneLevel,
+    /// The whole tree below the directory, each directory before what is in it.
+    Tree,
+}
+
+/// What a removal may take with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// A file, or a directory that is empty.
+    Single,
+    /// A directory with all that is in it, at one stroke: a crash leaves all of it or none.
+    Tree,
+}
+
+/// What happens to a file that stands where another goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// It is replaced, at one stroke.
+    Replace,
+    /// It stays, and the call fails with [`StorageError::Exists`].
+    Refuse,
+}
+
+/// A listing under way.
+#[async_trait]
+pub trait Listing: Send {
+    /// The next entries, in no promised order; empty at the end. Not cancel safe.
+    ///
+    /// # Errors
+    /// A failure of the disk.
+    async fn next_batch(&mut self) -> Result<Vec<Entry>, StorageError>;
+
+    /// How many things were left out so far because no [`RemotePath`] can name them.
+    fn skipped(&self) -> u64;
+}
+
+/// What an upload announces.
+#[derive(Debug, Clone)]
+pub struct UploadSpec {
+    /// Where to.
+    pub path: RemotePath,
+    /// Length of the whole file in bytes, when it is known.
+    pub size: Option<u64>,
+    /// Time of last modification to store, in milliseconds since 1970-01-01 UTC.
+    pub modified: Option<i64>,
+    /// What happens to a file that stands there.
+    pub existing: Existing,
+}
+
+/// An unfinished upload. Dropping it discards it.
+#[async_trait]
+pub trait PartialFile: Send {
+    /// How many bytes are there already: where the sender goes on.
+    fn offset(&self) -> u64;
+
+    /// Appends bytes. Not cancel safe. May return before they are written; a failure then shows in a later call.
+    ///
+    /// # Errors
+    /// [`StorageError::SizeMismatch`] when more comes than was declared, [`StorageError::Full`], a failure of the disk.
+    async fn write(&mut self, data: Bytes) -> Result<(), StorageError>;
+
+    /// Checks size and digest and puts the file at its path, at one stroke. Returns when file and name are on disk.
+    /// Not cancel safe: what has begun is carried through.
+    ///
+    /// # Errors
+    /// [`StorageError::SizeMismatch`], [`StorageError::DigestMismatch`], [`StorageError::Exists`], and whatever the disk
+    /// says; the path then holds what it held before.
+    async fn commit(self: Box<Self>, claimed: Digest) -> Result<Stored, StorageError>;
+}
+
+/// What was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Length in bytes.
+    pub size: u64,
+    /// Digest of the whole content.
+    pub digest: Digest,
+    /// The new version.
+    pub version: Version,
+}
+
+/// A file open for reading.
+#[async_trait]
+pub trait StoredFile: Send {
+    /// What was opened.
+    fn entry(&self) -> &Entry;
+
+    /// The next bytes in order; empty at the end. Not cancel safe.
+    ///
+    /// # Errors
+    /// [`StorageError::Changed`] when somebody wrote into the file meanwhile, a failure of the disk.
+    async fn read(&mut self) -> Result<Bytes, StorageError>;
+
+    /// Digest of the whole content; known once `read` has come to the end.
+    fn digest(&self) -> Digest;
+}
