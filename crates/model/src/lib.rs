@@ -7,16 +7,19 @@
 //! - [`UserName`] and [`UserNameError`]: who somebody is.
 //! - [`Entry`], [`EntryKind`], [`Version`]: one line of a listing.
 //! - [`Digest`]: the identity of content.
+//! - [`Fingerprint`]: the identity of a server.
 //! - [`Password`] and [`Token`]: proofs of who somebody is, which never show in a log.
 
 mod digest;
 mod entry;
+mod fingerprint;
 mod remote_path;
 mod secret;
 mod user_name;
 
 pub use digest::{Digest, DigestError};
 pub use entry::{Entry, EntryKind, Version};
+pub use fingerprint::{Fingerprint, FingerprintError};
 pub use remote_path::{COMPONENT_LEN_MAX, DEPTH_MAX, PATH_LEN_MAX, PathError, RemotePath};
 pub use secret::{PASSWORD_LEN_MAX, PASSWORD_LEN_MIN, Password, PasswordError, Token};
 pub use user_name::{USER_NAME_LEN_MAX, UserName, UserNameError};

@@ -100,7 +100,7 @@ pub async fn send_body<S: AsyncRead + AsyncWrite>(
         if stop.token.is_cancelled() {
             break Err(stop.fault());
         }
-        match source.next().await {
+        match connection.keep_alive(source.next()).await? {
             Ok(Chunk::Data(data)) => connection.feed_data(data).await?,
             Ok(Chunk::End(digest)) => break Ok(digest),
             Err(fault) => break Err(fault),

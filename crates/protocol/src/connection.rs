@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::{FutureExt, SinkExt, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::timeout;
 use tokio_util::codec::{FramedRead, FramedWrite};
 
@@ -20,6 +20,13 @@ use crate::frame::Frame;
 use crate::limits::{MESSAGE_LEN_MAX, WINDOW};
 use crate::reply::Reply;
 use crate::request::Numbered;
+
+/// How often a peer that waits is told that this end is alive: several times within every deadline of a frame.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
+/// How long a closing end goes on reading what the peer still sends.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How much of it, in bytes: what fits a socket's buffers.
+const LINGER_LEN_MAX: u64 = 8 * 1024 * 1024;
 
 /// A broken wire: it ends the session.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +136,20 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         within(self.deadline, self.writer.send(Frame::Heartbeat)).await
     }
 
+    /// Waits for `work`, with a sign of life now and then for the peer that waits for its outcome. Not cancel safe.
+    ///
+    /// # Errors
+    /// When the stream fails or the deadline passes; `work` is then dropped.
+    pub async fn keep_alive<T>(&mut self, work: impl Future<Output = T>) -> Result<T, ConnectionError> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            match timeout(HEARTBEAT_INTERVAL, &mut work).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(_) => self.send_heartbeat().await?,
+            }
+        }
+    }
+
     /// Waits for the next frame that is no heartbeat; `None` when the peer ended the stream. Cancel safe.
     ///
     /// # Errors
@@ -171,7 +192,10 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     ///
     /// Looks no further than the first file bytes of a pipelined upload: an abort behind them comes too late, which
     /// the grammar allows, and memory stays bounded.
-    pub(crate) fn try_recv_abort(&mut self, id: u64) -> Result<Option<Fault>, ConnectionError> {
+    ///
+    /// # Errors
+    /// When the stream failed or ended, or brought what is no frame.
+    pub fn try_recv_abort(&mut self, id: u64) -> Result<Option<Fault>, ConnectionError> {
         while self.read_ahead.len() < WINDOW && !matches!(self.read_ahead.back(), Some(Frame::Data(_))) {
             let frame = match self.reader.next().now_or_never() {
                 None => break,
@@ -202,7 +226,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         }
     }
 
-    /// Flushes and ends the stream in this direction. Not cancel safe.
+    /// Ends the stream in this direction, then reads and discards for a moment: a socket closed with bytes unread
+    /// makes the kernel send RST (RFC 1122, 4.2.2.13), which destroys the last reply on its way. Not cancel safe.
     ///
     /// # Errors
     /// When the stream fails or the deadline passes.
@@ -211,7 +236,14 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             self.writer.flush().await?;
             Ok(self.writer.get_mut().shutdown().await?)
         })
-        .await
+        .await?;
+        let discard = async {
+            let mut left = self.reader.get_mut().take(LINGER_LEN_MAX);
+            tokio::io::copy(&mut left, &mut tokio::io::sink()).await
+        };
+        // A peer that resets, or sends on and on, has been waited for long enough.
+        drop(timeout(LINGER_TIMEOUT, discard).await);
+        Ok(())
     }
 }
 

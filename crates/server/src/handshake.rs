@@ -1,0 +1,120 @@
+//! From a stranger to a session: greeting, then register or log in.
+//!
+//! ```text
+//!   Connection ──hello──▶ greeted ──register | login──▶ Session
+//!                            └── at most LOGIN_TRIES_MAX refusals, then closed
+//! ```
+
+use std::net::SocketAddr;
+
+use netdisk_model::{Token, UserName};
+use netdisk_protocol::{
+    Admission, AnnouncedLimits, Claim, Connection, ConnectionError, Fault, FaultCode, Greeting, Numbered, Proof, Reply,
+    VERSION,
+};
+use netdisk_storage::{Account, AccountsError};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::limits::{HELLO_TIMEOUT, LOGIN_TIMEOUT, LOGIN_TRIES_MAX};
+use crate::listener::{Registration, Server};
+use crate::refusal;
+use crate::session::Session;
+
+/// Turns an anonymous stream into a session; `None` when the stranger left without one.
+pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Send>(
+    server: &Server,
+    connection: &mut Connection<S>,
+    peer: SocketAddr,
+) -> Result<Option<Session>, ConnectionError> {
+    connection.set_deadline(HELLO_TIMEOUT);
+    if !greet(server, connection).await? {
+        return Ok(None);
+    }
+    connection.set_deadline(LOGIN_TIMEOUT);
+    for _ in 0..LOGIN_TRIES_MAX {
+        let Some(Numbered { id, message }) = server.recv::<Numbered<Admission>, _>(connection).await? else {
+            return Ok(None);
+        };
+        match connection.keep_alive(admit(server, message)).await? {
+            Ok((account, token)) => {
+                tracing::info!(%peer, user = %account.user, "logged in");
+                let welcome = Reply::Welcome { user: account.user.clone(), token: token.issued.clone() };
+                connection.send(&Numbered::new(id, welcome)).await?;
+                connection.admit();
+                return Ok(Some(Session::new(account, token.known(), peer)));
+            }
+            Err(fault) => {
+                tracing::info!(%peer, code = %fault.code, "not logged in");
+                connection.send(&Numbered::new(id, Reply::Fault(fault))).await?;
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Exchanges hellos; false when there is no common version, of which the client has been told.
+async fn greet<S: AsyncRead + AsyncWrite>(
+    server: &Server,
+    connection: &mut Connection<S>,
+) -> Result<bool, ConnectionError> {
+    let Some(Greeting::Hello { version, .. }) = server.recv(connection).await? else { return Ok(false) };
+    if version < VERSION {
+        let fault = Fault::new(FaultCode::UnsupportedVersion, format!("this server speaks version {VERSION}"));
+        connection.send(&Numbered::new(0, Reply::Fault(fault))).await?;
+        return Ok(false);
+    }
+    let hello = Greeting::Hello {
+        version: VERSION,
+        software: concat!("netdisk/", env!("CARGO_PKG_VERSION")).to_owned(),
+        limits: Some(AnnouncedLimits::OURS),
+        features: Vec::new(),
+    };
+    connection.send(&hello).await?;
+    Ok(true)
+}
+
+/// The token of a session: given now, or used to come in.
+#[derive(Default)]
+struct SessionToken {
+    issued: Option<Token>,
+    used: Option<Token>,
+}
+
+impl SessionToken {
+    /// What `logout` revokes.
+    fn known(self) -> Option<Token> {
+        self.issued.or(self.used)
+    }
+}
+
+async fn admit(server: &Server, admission: Admission) -> Result<(Account, SessionToken), Fault> {
+    let refused = |error: AccountsError| refusal::of_accounts(&error);
+    let (account, keep, used) = match admission {
+        Admission::Register { user, password, keep } => {
+            if server.registration == Registration::Closed {
+                let code = FaultCode::RegistrationClosed;
+                return Err(Fault::new(code, code.meaning()));
+            }
+            let user = user.check().map_err(refusal::of_user_name)?;
+            (server.accounts.register(&user, password).await.map_err(refused)?, keep, None)
+        }
+        Admission::Login { user, proof, keep } => {
+            let user = known_user(user)?;
+            match proof {
+                Proof::Password(password) => {
+                    (server.accounts.log_in(&user, password).await.map_err(refused)?, keep, None)
+                }
+                Proof::Token(token) => {
+                    (server.accounts.log_in_by_token(&user, &token).await.map_err(refused)?, keep, Some(token))
+                }
+            }
+        }
+    };
+    let issued = if keep { Some(server.accounts.issue_token(&account.user).await.map_err(refused)?) } else { None };
+    Ok((account, SessionToken { issued, used }))
+}
+
+/// A name that no account can have is refused like one that no account has.
+fn known_user(user: Claim<UserName>) -> Result<UserName, Fault> {
+    user.check().map_err(|_| refusal::of_accounts(&AccountsError::Refused))
+}

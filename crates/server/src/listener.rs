@@ -1,0 +1,177 @@
+//! The listener: accepts, takes a permit, spawns; and stops.
+//!
+//! ```text
+//!   stop asked ──▶ no more accepts; idle sessions told and closed; bodies go on
+//!     + GRACE ───▶ bodies aborted and rolled back, their senders told
+//!     + ROLLBACK_GRACE ──▶ what is left is dropped: nothing of it was acknowledged
+//! ```
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use netdisk_protocol::{Connection, ConnectionError, Fault, FaultCode, Numbered, Reply, Stop};
+use netdisk_storage::Accounts;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::handshake::handshake;
+use crate::limits::{ACCEPT_BACKOFF, CONNECTIONS_MAX, GRACE, HELLO_TIMEOUT, ROLLBACK_GRACE, TLS_TIMEOUT};
+use crate::tls::Identity;
+
+/// Whether strangers may make accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    /// Anybody who reaches the server.
+    Open,
+    /// Nobody.
+    Closed,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub struct Server {
+    pub(crate) accounts: Arc<dyn Accounts>,
+    pub(crate) registration: Registration,
+    identity: Option<Identity>,
+    /// No new requests.
+    stopping: CancellationToken,
+    /// Bodies under way end, too.
+    aborting: CancellationToken,
+    /// Whatever is left is dropped.
+    dropping: CancellationToken,
+}
+
+impl Server {
+    /// A server over `accounts`. Without an identity it speaks plaintext.
+    pub fn new(accounts: Arc<dyn Accounts>, identity: Option<Identity>, registration: Registration) -> Self {
+        Self {
+            accounts,
+            registration,
+            identity,
+            stopping: CancellationToken::new(),
+            aborting: CancellationToken::new(),
+            dropping: CancellationToken::new(),
+        }
+    }
+
+    /// Serves the connections of `listener` until `shutdown` is cancelled and all of them have ended or been dropped.
+    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) {
+        let server = Arc::new(self);
+        let tasks = TaskTracker::new();
+        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = accept_all(&server, &listener, &permits, &tasks) => {}
+        }
+        drop(listener);
+        server.stop(&tasks).await;
+    }
+
+    async fn stop(&self, tasks: &TaskTracker) {
+        tracing::info!(connections = tasks.len(), "stopping");
+        tasks.close();
+        self.stopping.cancel();
+        if timeout(GRACE, tasks.wait()).await.is_err() {
+            self.aborting.cancel();
+            if timeout(ROLLBACK_GRACE, tasks.wait()).await.is_err() {
+                tracing::warn!(connections = tasks.len(), "dropped at the end of the grace time");
+                self.dropping.cancel();
+                tasks.wait().await;
+            }
+        }
+        tracing::info!("stopped");
+    }
+
+    /// Waits for the next message of a peer from whom one is due; when the server stops first, tells the peer and gives
+    /// `None`, as for a peer that left.
+    pub(crate) async fn recv<T: DeserializeOwned, S: AsyncRead + AsyncWrite>(
+        &self,
+        connection: &mut Connection<S>,
+    ) -> Result<Option<T>, ConnectionError> {
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => {
+                let fault = Fault::new(FaultCode::ShuttingDown, FaultCode::ShuttingDown.meaning());
+                connection.send(&Numbered::new(0, Reply::Fault(fault))).await?;
+                Ok(None)
+            }
+            message = connection.recv() => message,
+        }
+    }
+
+    /// What ends the bodies of sessions.
+    pub(crate) fn stop_bodies(&self) -> Stop {
+        Stop::new(self.aborting.clone(), FaultCode::ShuttingDown)
+    }
+}
+
+/// Accepts for ever. An accept that fails concerns one stranger, or passes: it never ends the server.
+async fn accept_all(server: &Arc<Server>, listener: &TcpListener, permits: &Arc<Semaphore>, tasks: &TaskTracker) {
+    loop {
+        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                tasks.spawn(connection_task(server.clone(), stream, peer, permit));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept failed");
+                sleep(ACCEPT_BACKOFF).await;
+            }
+        }
+    }
+}
+
+async fn connection_task(server: Arc<Server>, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+    let served = tokio::select! {
+        biased;
+        () = server.dropping.cancelled() => Ok(()),
+        served = connect(&server, stream, peer) => served,
+    };
+    if let Err(error) = served {
+        tracing::info!(%peer, %error, "connection ended");
+    }
+    drop(permit);
+}
+
+/// Does TLS, where there is an identity, under a deadline; then serves.
+async fn connect(server: &Server, stream: TcpStream, peer: SocketAddr) -> Result<(), ConnectionError> {
+    // Small messages must not wait for the acknowledgement of earlier ones (RFC 896).
+    stream.set_nodelay(true)?;
+    match &server.identity {
+        None => serve(server, stream, peer).await,
+        Some(identity) => {
+            let accepted = tokio::select! {
+                () = server.stopping.cancelled() => return Ok(()),
+                accepted = timeout(TLS_TIMEOUT, identity.acceptor().accept(stream)) => accepted,
+            };
+            let stream = accepted.map_err(|_| ConnectionError::TimedOut(TLS_TIMEOUT))??;
+            serve(server, stream, peer).await
+        }
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Send>(
+    server: &Server,
+    stream: S,
+    peer: SocketAddr,
+) -> Result<(), ConnectionError> {
+    let mut connection = Connection::new(stream, HELLO_TIMEOUT);
+    let served = async {
+        match handshake(server, &mut connection, peer).await? {
+            Some(session) => session.serve(server, &mut connection).await,
+            None => Ok(()),
+        }
+    }
+    .await;
+    if let Some(fault) = served.as_ref().err().and_then(ConnectionError::as_fault) {
+        // The peer broke the protocol or fell silent: it is told if it still listens.
+        connection.send(&Numbered::new(0, Reply::Fault(fault))).await?;
+    }
+    connection.close().await?;
+    served
+}
