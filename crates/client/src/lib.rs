@@ -1,1 +1,40 @@
-//! .
+//! The netdisk client library: what the program stands on, and what others embed.
+//!
+//! - [`Endpoint`], [`Trust`], [`dial`], [`fingerprint_of`]: reaching a server and knowing that it is the right one.
+//! - [`Door`]: a server that waits for somebody to register or log in.
+//! - [`Client`]: one method for each request.
+//! - [`put`], [`get`]: the transfer engine, with [`Observer`] for whoever wants to watch.
+//! - [`ClientError`]: what can go wrong.
+//!
+//! There is no terminal and no configuration in here.
+//!
+//! ```no_run
+//! use netdisk_client::{Trust, dial};
+//! use netdisk_model::{Password, RemotePath};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let trust = Trust::Pinned("sha256:9c1185a5c5e9fc54612808977ee8f548b2258d31a5a6b6e2b5e7c1c1c0b2c1de".parse()?);
+//! let door = dial(&"files.example.org".parse()?, &trust).await?;
+//! let mut client = door.log_in(&"alice".parse()?, Password::new("correct horse"), false).await?;
+//! for entry in client.list(&RemotePath::root(), false).await?.entries {
+//!     println!("{} {}", entry.size, entry.path);
+//! }
+//! client.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod client;
+mod dial;
+mod error;
+mod local;
+mod observer;
+mod transfer;
+mod trust;
+
+pub use client::{Client, Listing, Stored};
+pub use dial::{Door, Endpoint, EndpointError, dial, fingerprint_of};
+pub use error::ClientError;
+pub use observer::{Observer, Progress, Unobserved};
+pub use transfer::{GetTarget, OnExisting, Outcome, PutSource, get, put};
+pub use trust::Trust;

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use netdisk_model::{Entry, RemotePath, Token};
 use netdisk_protocol::limits::MESSAGE_LEN_MAX;
 use netdisk_protocol::{
-    BodyPart, BodyStart, Claim, Connection, ConnectionError, Fault, Numbered, Reply, Request, Stop,
-    recv_body, refuse_body, send_body,
+    BodyPart, BodyStart, Claim, Connection, ConnectionError, Fault, Numbered, Reply, Request, Stop, recv_body,
+    refuse_body, send_body,
 };
 use netdisk_storage::{Account, Depth, Existing, Listing, Removal, StorageError, UploadSpec};
 use tokio::io::{AsyncRead, AsyncWrite};

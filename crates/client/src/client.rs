@@ -1,0 +1,314 @@
+//! A logged-in connection: one method for each request.
+
+use netdisk_model::{Digest, Entry, RemotePath, Token, UserName, Version};
+use netdisk_protocol::{
+    Connection, ConnectionError, FaultCode, Numbered, Reply, Request, Sink, Source, Stop, recv_body, send_body,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::dial::Stream;
+use crate::error::ClientError;
+
+/// A user's connection to their home. Requests go one after the other; a fault leaves it usable, a
+/// [`ClientError::Connection`] does not.
+#[expect(missing_debug_implementations, reason = "the stream behind it has nothing to show")]
+pub struct Client {
+    connection: Connection<Box<dyn Stream>>,
+    user: UserName,
+    token: Option<Token>,
+    last_id: u64,
+}
+
+/// What is in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The entries, in no promised order.
+    pub entries: Vec<Entry>,
+    /// How many things the server could not name.
+    pub skipped: u64,
+}
+
+/// What the server stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Length in bytes.
+    pub size: u64,
+    /// Digest of the whole content, equal at both ends.
+    pub digest: Digest,
+    /// The version that it has now.
+    pub version: Version,
+}
+
+impl Client {
+    pub(crate) fn new(
+        connection: Connection<Box<dyn Stream>>,
+        user: UserName,
+        token: Option<Token>,
+        last_id: u64,
+    ) -> Self {
+        Self { connection, user, token, last_id }
+    }
+
+    /// Who is logged in.
+    ///
+    /// ```no_run
+    /// # fn example(client: &netdisk_client::Client) {
+    /// println!("this is {}'s home", client.user());
+    /// # }
+    /// ```
+    pub fn user(&self) -> &UserName {
+        &self.user
+    }
+
+    /// The token that was asked for at login.
+    ///
+    /// ```no_run
+    /// # fn example(client: &netdisk_client::Client) {
+    /// let for_next_time = client.token().cloned();
+    /// # }
+    /// ```
+    pub fn token(&self) -> Option<&Token> {
+        self.token.as_ref()
+    }
+
+    /// Tells, without waiting, whether the server has closed the connection meanwhile.
+    ///
+    /// ```no_run
+    /// # fn example(client: &mut netdisk_client::Client) {
+    /// if client.is_closed() {
+    ///     println!("time to dial again");
+    /// }
+    /// # }
+    /// ```
+    pub fn is_closed(&mut self) -> bool {
+        self.connection.is_closed()
+    }
+
+    /// Asks the server who is logged in. Not cancel safe, like all requests.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mut netdisk_client::Client) -> Result<(), netdisk_client::ClientError> {
+    /// assert_eq!(client.whoami().await?, *client.user());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub async fn whoami(&mut self) -> Result<UserName, ClientError> {
+        match self.ask(Request::Whoami).await? {
+            Reply::Account { user } => Ok(user),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Makes the token of this login worthless and ends the connection.
+    ///
+    /// ```no_run
+    /// # async fn example(client: netdisk_client::Client) -> Result<(), netdisk_client::ClientError> {
+    /// client.log_out().await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub async fn log_out(mut self) -> Result<(), ClientError> {
+        self.ask_done(Request::Logout).await?;
+        self.close().await
+    }
+
+    /// Ends the connection properly.
+    ///
+    /// ```no_run
+    /// # async fn example(client: netdisk_client::Client) -> Result<(), netdisk_client::ClientError> {
+    /// client.close().await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub async fn close(mut self) -> Result<(), ClientError> {
+        Ok(self.connection.close().await?)
+    }
+
+    /// Lists a directory, one level or the whole tree below it, and makes sure that nothing of it is missing.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mut netdisk_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let tree = client.list(&"/photos".parse()?, true).await?;
+    /// println!("{} entries", tree.entries.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The faults `not_found` and `not_a_directory`; a broken connection.
+    pub async fn list(&mut self, path: &RemotePath, recursive: bool) -> Result<Listing, ClientError> {
+        let id = self.send(Request::List { path: path.clone().into(), recursive }).await?;
+        let mut listed = Vec::new();
+        loop {
+            match self.recv(id).await? {
+                Reply::Entries { entries } => {
+                    // What was not asked for is not believed.
+                    let strange = entries.iter().find(|entry| {
+                        !entry.path.is_within(path) || !recursive && entry.path.parent().as_ref() != Some(path)
+                    });
+                    if let Some(entry) = strange {
+                        return Err(ClientError::Unexpected(format!("{:?} in a listing of {path:?}", entry.path)));
+                    }
+                    listed.extend(entries);
+                }
+                Reply::End { count, skipped } if count == listed.len() as u64 => {
+                    return Ok(Listing { entries: listed, skipped });
+                }
+                other => return Err(unexpected(&other)),
+            }
+        }
+    }
+
+    /// Says what stands at a path.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mut netdisk_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// println!("{} bytes", client.stat(&"/a.txt".parse()?).await?.size);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The fault `not_found`; a broken connection.
+    pub async fn stat(&mut self, path: &RemotePath) -> Result<Entry, ClientError> {
+        match self.ask(Request::Stat { path: path.clone().into() }).await? {
+            Reply::Entry { entry } if entry.path == *path => Ok(entry),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Makes a directory; with `parents` missing parents too, and one that exists is no fault.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mut netdisk_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.make_directory(&"/photos/2026".parse()?, true).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The faults `exists`, `not_found`, `not_a_directory`; a broken connection.
+    pub async fn make_directory(&mut self, path: &RemotePath, parents: bool) -> Result<(), ClientError> {
+        self.ask_done(Request::Mkdir { path: path.clone().into(), parents }).await
+    }
+
+    /// Removes a file or an empty directory; with `recursive` a directory with all that is in it.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mut netdisk_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.remove(&"/a.txt".parse()?, false).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The faults `not_found` and `not_empty`; a broken connection.
+    pub async fn remove(&mut self, path: &RemotePath, recursive: bool) -> Result<(), ClientError> {
+        self.ask_done(Request::Remove { path: path.clone().into(), recursive }).await
+    }
+
+    /// Gives a file or directory another path; with `replace` in place of a file that stands there.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mut netdisk_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.rename(&"/a.txt".parse()?, &"/b.txt".parse()?, false).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The faults `not_found` and `exists`; a broken connection.
+    pub async fn rename(&mut self, from: &RemotePath, to: &RemotePath, replace: bool) -> Result<(), ClientError> {
+        self.ask_done(Request::Rename { from: from.clone().into(), to: to.clone().into(), replace }).await
+    }
+
+    /// One attempt to store what `source` gives.
+    pub(crate) async fn upload(
+        &mut self,
+        request: Request,
+        source: &mut dyn Source,
+        stop: &CancellationToken,
+    ) -> Result<Stored, ClientError> {
+        let id = self.send(request).await?;
+        match self.recv(id).await? {
+            Reply::Ready { offset: 0, entry: None } => {}
+            other => return Err(unexpected(&other)),
+        }
+        // Whatever ends the body, the server's last reply says what came of it.
+        let sent = send_body(&mut self.connection, id, source, &stopped_by(stop)).await?;
+        match (sent, self.recv(id).await) {
+            (Ok(sent), Ok(Reply::Stored { size, digest, version })) if sent == digest => {
+                Ok(Stored { size, digest, version })
+            }
+            (_, Ok(other)) => Err(unexpected(&other)),
+            // This end gave up: its own reason is the better one.
+            (Err(own), Err(ClientError::Fault(_))) => Err(own.into()),
+            (_, Err(error)) => Err(error),
+        }
+    }
+
+    /// Asks for a file from `offset`; its body must be received next.
+    pub(crate) async fn begin_download(&mut self, path: &RemotePath, offset: u64) -> Result<(u64, Entry), ClientError> {
+        let id = self.send(Request::Download { path: path.clone().into(), offset }).await?;
+        match self.recv(id).await? {
+            Reply::Ready { offset: from, entry: Some(entry) } if from == offset && entry.path == *path => {
+                Ok((id, entry))
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Receives the body that [`Client::begin_download`] asked for; gives the digest that the server claims.
+    pub(crate) async fn recv_download(
+        &mut self,
+        id: u64,
+        sink: &mut dyn Sink,
+        stop: &CancellationToken,
+    ) -> Result<Digest, ClientError> {
+        Ok(recv_body(&mut self.connection, id, sink, &stopped_by(stop)).await??)
+    }
+
+    async fn ask_done(&mut self, request: Request) -> Result<(), ClientError> {
+        match self.ask(request).await? {
+            Reply::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn ask(&mut self, request: Request) -> Result<Reply, ClientError> {
+        let id = self.send(request).await?;
+        self.recv(id).await
+    }
+
+    async fn send(&mut self, request: Request) -> Result<u64, ClientError> {
+        self.last_id += 1;
+        self.connection.send(&Numbered::new(self.last_id, request)).await?;
+        Ok(self.last_id)
+    }
+
+    /// The next reply to request `id`; a fault is an error.
+    async fn recv(&mut self, id: u64) -> Result<Reply, ClientError> {
+        let reply: Numbered<Reply> = self.connection.recv().await?.ok_or(ConnectionError::Closed)?;
+        match reply.message {
+            Reply::Fault(fault) if reply.id == id => Err(fault.into()),
+            Reply::Fault(fault) if reply.id == 0 => Err(ConnectionError::Refused(fault).into()),
+            message if reply.id == id => Ok(message),
+            _ => Err(ClientError::Unexpected(format!("a reply to request {} instead of {id}", reply.id))),
+        }
+    }
+}
+
+fn stopped_by(token: &CancellationToken) -> Stop {
+    Stop::new(token.clone(), FaultCode::Cancelled)
+}
+
+fn unexpected(reply: &Reply) -> ClientError {
+    ClientError::Unexpected(format!("{reply:?}"))
+}

@@ -1,0 +1,288 @@
+//! Reaching a server: TCP, TLS, hello, all within one deadline; then registering or logging in.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::str::FromStr;
+use std::time::Duration;
+
+use netdisk_model::{Fingerprint, Password, Token, UserName};
+use netdisk_protocol::{Admission, Connection, ConnectionError, Greeting, Numbered, Proof, Reply, VERSION};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use crate::client::Client;
+use crate::error::ClientError;
+use crate::trust::{PinVerifier, Trust};
+
+/// Time for TCP, TLS and hello together: a person waits no longer without an answer.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Time for one frame, in or out; a server that works long sends heartbeats.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The port of a netdisk server.
+const DEFAULT_PORT: u16 = 8001;
+
+/// Where a server is: a name or address, and a port. In text `HOST`, `HOST:PORT`, `[::1]` or `[::1]:PORT`.
+///
+/// ```
+/// use netdisk_client::Endpoint;
+///
+/// let endpoint: Endpoint = "files.example.org".parse()?;
+/// assert_eq!(endpoint.to_string(), "files.example.org:8001");
+/// # Ok::<(), netdisk_client::EndpointError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    host: String,
+    port: u16,
+}
+
+/// Why a text is no [`Endpoint`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a server is HOST or HOST:PORT; an IPv6 address stands in brackets")]
+pub struct EndpointError;
+
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (host, rest) = rest.split_once(']').ok_or(EndpointError)?;
+                match rest.strip_prefix(':') {
+                    Some(port) => (host, Some(port)),
+                    None if rest.is_empty() => (host, None),
+                    None => return Err(EndpointError),
+                }
+            }
+            None => match text.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (text, None),
+            },
+        };
+        let port = port.map_or(Ok(DEFAULT_PORT), |port| port.parse().map_err(|_| EndpointError))?;
+        if host.is_empty() || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(EndpointError);
+        }
+        Ok(Self { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(out, "[{host}]:{port}") } else { write!(out, "{host}:{port}") }
+    }
+}
+
+/// A byte stream to a server, encrypted or not.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Reaches a server and greets it. The trust is checked before a byte of the protocol is sent.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use netdisk_client::{Trust, dial};
+/// let door = dial(&"127.0.0.1".parse()?, &Trust::Plaintext).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`ClientError::Unreachable`], [`ClientError::NotTrusted`], [`ClientError::NotNetdisk`], all within eight seconds.
+pub async fn dial(endpoint: &Endpoint, trust: &Trust) -> Result<Door, ClientError> {
+    within_deadline(endpoint, async {
+        let stream: Box<dyn Stream> = match trust {
+            Trust::Plaintext => Box::new(connect(endpoint).await?),
+            Trust::Pinned(fingerprint) => Box::new(connect_tls(endpoint, Some(*fingerprint)).await?.0),
+        };
+        let mut connection = Connection::new(stream, FRAME_TIMEOUT);
+        greet(&mut connection).await.map_err(|error| odd(endpoint, trust, error))?;
+        Ok(Door { connection })
+    })
+    .await
+}
+
+/// Asks a server for its key, for a person or a policy to decide about. Nothing of the protocol is sent.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let fingerprint = netdisk_client::fingerprint_of(&"files.example.org".parse()?).await?;
+/// println!("is {fingerprint} what your server printed?");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`ClientError::Unreachable`], [`ClientError::NotNetdisk`].
+pub async fn fingerprint_of(endpoint: &Endpoint) -> Result<Fingerprint, ClientError> {
+    within_deadline(endpoint, async {
+        let (mut stream, fingerprint) = connect_tls(endpoint, None).await?;
+        // Whether the farewell arrives changes nothing about the key.
+        drop(stream.shutdown().await);
+        Ok(fingerprint)
+    })
+    .await
+}
+
+async fn within_deadline<T>(
+    endpoint: &Endpoint,
+    work: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
+    timeout(DIAL_TIMEOUT, work)
+        .await
+        .map_err(|_| unreachable(endpoint, format!("no answer within {} seconds", DIAL_TIMEOUT.as_secs())))?
+}
+
+fn unreachable(endpoint: &Endpoint, reason: String) -> ClientError {
+    ClientError::Unreachable { endpoint: endpoint.clone(), reason }
+}
+
+async fn connect(endpoint: &Endpoint) -> Result<TcpStream, ClientError> {
+    let refused = |error: io::Error| unreachable(endpoint, error.to_string());
+    let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await.map_err(refused)?;
+    // Small messages must not wait for the acknowledgement of earlier ones (RFC 896).
+    stream.set_nodelay(true).map_err(refused)?;
+    Ok(stream)
+}
+
+async fn connect_tls(
+    endpoint: &Endpoint,
+    expected: Option<Fingerprint>,
+) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, Fingerprint), ClientError> {
+    let not_netdisk = |reason: String| ClientError::NotNetdisk { endpoint: endpoint.clone(), reason };
+    let verifier = PinVerifier::new(expected);
+    let config = verifier.client_config().map_err(|error| not_netdisk(error.to_string()))?;
+    let name = ServerName::try_from("netdisk").map_err(|error| not_netdisk(error.to_string()))?;
+    let connected = TlsConnector::from(config).connect(name, connect(endpoint).await?).await;
+    match (connected, expected, verifier.seen()) {
+        (Err(_), Some(expected), Some(actual)) if expected != actual => {
+            Err(ClientError::NotTrusted { endpoint: endpoint.clone(), expected, actual })
+        }
+        (Ok(stream), _, Some(seen)) => Ok((stream, seen)),
+        (Ok(_), _, None) => Err(not_netdisk("it showed no key".to_owned())),
+        (Err(error), ..) => Err(not_netdisk(format!("no TLS with it ({error}); was it started with --plaintext?"))),
+    }
+}
+
+async fn greet(connection: &mut Connection<Box<dyn Stream>>) -> Result<(), ConnectionError> {
+    let software = concat!("netdisk/", env!("CARGO_PKG_VERSION")).to_owned();
+    let hello = Greeting::Hello { version: VERSION, software, limits: None, features: Vec::new() };
+    connection.send(&hello).await?;
+    match connection.recv::<Greeting>().await?.ok_or(ConnectionError::Closed)? {
+        Greeting::Hello { version: VERSION, .. } => Ok(()),
+        Greeting::Hello { version, .. } => {
+            Err(ConnectionError::NotAMessage(format!("version {version}, where {VERSION} was offered")))
+        }
+    }
+}
+
+/// A server that does not even say hello as it should.
+fn odd(endpoint: &Endpoint, trust: &Trust, error: ConnectionError) -> ClientError {
+    match error {
+        ConnectionError::Refused(fault) => fault.into(),
+        error => {
+            let hint = if *trust == Trust::Plaintext { "; does it want TLS?" } else { "" };
+            ClientError::NotNetdisk { endpoint: endpoint.clone(), reason: format!("{error}{hint}") }
+        }
+    }
+}
+
+/// A server that has said hello and waits for somebody to register or log in.
+#[expect(missing_debug_implementations, reason = "the stream behind it has nothing to show")]
+pub struct Door {
+    connection: Connection<Box<dyn Stream>>,
+}
+
+impl Door {
+    /// Makes an account and logs in; with `keep`, asks for a token for later logins.
+    ///
+    /// ```no_run
+    /// # async fn example(door: netdisk_client::Door) -> Result<(), Box<dyn std::error::Error>> {
+    /// let password = netdisk_model::Password::new("correct horse");
+    /// let client = door.register(&"alice".parse()?, password, false).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A fault: `name_taken`, `bad_password`, `registration_closed`; a broken connection.
+    pub async fn register(self, user: &UserName, password: Password, keep: bool) -> Result<Client, ClientError> {
+        self.enter(Admission::Register { user: user.clone().into(), password, keep }).await
+    }
+
+    /// Logs in by password; with `keep`, asks for a token for later logins.
+    ///
+    /// ```no_run
+    /// # async fn example(door: netdisk_client::Door) -> Result<(), Box<dyn std::error::Error>> {
+    /// let password = netdisk_model::Password::new("correct horse");
+    /// let client = door.log_in(&"alice".parse()?, password, true).await?;
+    /// let token = client.token().cloned();
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The fault `login_refused`; a broken connection.
+    pub async fn log_in(self, user: &UserName, password: Password, keep: bool) -> Result<Client, ClientError> {
+        self.enter(Admission::Login { user: user.clone().into(), proof: Proof::Password(password), keep }).await
+    }
+
+    /// Logs in by a token from an earlier login.
+    ///
+    /// ```no_run
+    /// # async fn example(door: netdisk_client::Door, token: netdisk_model::Token)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = door.log_in_by_token(&"alice".parse()?, token).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The fault `login_refused`; a broken connection.
+    pub async fn log_in_by_token(self, user: &UserName, token: Token) -> Result<Client, ClientError> {
+        self.enter(Admission::Login { user: user.clone().into(), proof: Proof::Token(token), keep: false }).await
+    }
+
+    async fn enter(mut self, admission: Admission) -> Result<Client, ClientError> {
+        let id = 1;
+        self.connection.send(&Numbered::new(id, admission)).await?;
+        let reply: Numbered<Reply> = self.connection.recv().await?.ok_or(ConnectionError::Closed)?;
+        match reply.message {
+            Reply::Welcome { user, token } if reply.id == id => {
+                self.connection.admit();
+                Ok(Client::new(self.connection, user, token, id))
+            }
+            Reply::Fault(fault) => Err(fault.into()),
+            other => Err(ClientError::Unexpected(format!("{other:?} as a welcome"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_print_as_they_parse() {
+        for (text, printed) in [
+            ("localhost", "localhost:8001"),
+            ("127.0.0.1:9", "127.0.0.1:9"),
+            ("[::1]", "[::1]:8001"),
+            ("[fe80::1]:9", "[fe80::1]:9"),
+        ] {
+            let endpoint: Endpoint = text.parse().expect(text);
+            assert_eq!(endpoint.to_string(), printed);
+            assert_eq!(printed.parse(), Ok(endpoint));
+        }
+        for wrong in ["", ":9", "host:", "host:x", "host:70000", "::1", "[::1", "[::1]9", "a b"] {
+            assert_eq!(wrong.parse::<Endpoint>(), Err(EndpointError), "{wrong}");
+        }
+    }
+}

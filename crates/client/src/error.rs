@@ -1,0 +1,97 @@
+//! What can go wrong between a client and its server.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use netdisk_model::{Fingerprint, PathError};
+use netdisk_protocol::{ConnectionError, Fault, FaultCode};
+
+use crate::dial::Endpoint;
+
+/// Why a request, a transfer or a connection failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody answers there.
+    #[error("{endpoint} cannot be reached: {reason}")]
+    Unreachable {
+        /// Whom.
+        endpoint: Endpoint,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody answers, but not as a netdisk server does.
+    #[error("{endpoint} answers, but not as a netdisk server: {reason}")]
+    NotNetdisk {
+        /// Who.
+        endpoint: Endpoint,
+        /// What is odd.
+        reason: String,
+    },
+    /// The server has another key than the one expected. Nothing was sent to it.
+    #[error("{endpoint} has the key {actual}, not {expected}")]
+    NotTrusted {
+        /// Who.
+        endpoint: Endpoint,
+        /// The fingerprint that it should have.
+        expected: Fingerprint,
+        /// The fingerprint that it has.
+        actual: Fingerprint,
+    },
+    /// The connection broke.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The server refused. Its text is untrusted.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// The server's answer fits no request; it breaks the protocol.
+    #[error("the server broke the protocol: {0}")]
+    Unexpected(String),
+    /// A local name is no good as a remote one.
+    #[error("{name}: {error}")]
+    BadPath {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        error: PathError,
+    },
+    /// A local file could not be read or written.
+    #[error("{}: {error}", path.display())]
+    Local {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        error: io::Error,
+    },
+    /// A local file stands where a download goes.
+    #[error("{} exists already", path.display())]
+    LocalExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another transfer writes to the same part file.
+    #[error("{} is being written by another transfer", path.display())]
+    LocalBusy {
+        /// The part file.
+        path: PathBuf,
+    },
+    /// What arrived does not have the digest that the server named.
+    #[error("what arrived is not what the server has: the digests differ")]
+    DigestMismatch,
+}
+
+impl ClientError {
+    /// Names the local file that an IO error concerns.
+    pub(crate) fn local(path: &Path) -> impl Fn(io::Error) -> Self {
+        move |error| Self::Local { path: path.to_owned(), error }
+    }
+
+    /// The fault code of this error, where the protocol has one for it.
+    pub fn fault_code(&self) -> Option<FaultCode> {
+        match self {
+            Self::Fault(fault) | Self::Connection(ConnectionError::Refused(fault)) => Some(fault.code),
+            Self::DigestMismatch => Some(FaultCode::DigestMismatch),
+            Self::BadPath { .. } => Some(FaultCode::BadPath),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Watching a transfer: the terminal, a log or a test stands behind this trait.
+
+/// Somebody who watches one transfer. Called often and from the transfer's own task: be quick.
+///
+/// ```
+/// use netdisk_client::{Observer, Progress};
+///
+/// struct Percent;
+///
+/// impl Observer for Percent {
+///     fn progress(&self, progress: Progress) {
+///         if let Some(size) = progress.size.filter(|size| *size > 0) {
+///             println!("{} %", progress.position * 100 / size);
+///         }
+///     }
+/// }
+/// # Percent.progress(Progress { position: 1, size: Some(2) });
+/// ```
+pub trait Observer: Send + Sync {
+    /// The transfer has come so far.
+    fn progress(&self, progress: Progress);
+}
+
+/// How far a transfer has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the file that are done.
+    pub position: u64,
+    /// Length of the file in bytes, when it is known.
+    pub size: Option<u64>,
+}
+
+/// Nobody watches.
+///
+/// ```
+/// let observer: &dyn netdisk_client::Observer = &netdisk_client::Unobserved;
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn progress(&self, _progress: Progress) {}
+}
