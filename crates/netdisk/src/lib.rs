@@ -1,1 +1,66 @@
-//! .
+//! The netdisk program: it wires the other crates together and talks to the terminal.
+//!
+//! A library only so that the end-to-end tests can build the same program. The way through it:
+//!
+//! - [`main`] parses the command line (`cli`, `command`) and runs one of:
+//! - `serve`: the server; `try_it`: a server and a shell in one process; `tour`: the same without a person;
+//! - `shell`: the prompt; a single command, for scripts.
+//! - Both end in `run`, which has the commands; `remote` is the connection that they share.
+//! - `failure` says what went wrong and which exit code it becomes.
+
+mod cli;
+mod command;
+mod config;
+mod escape;
+mod failure;
+mod interrupt;
+mod output;
+mod passwords;
+mod progress;
+mod remote;
+mod run;
+mod serve;
+mod shell;
+mod tour;
+mod trust;
+mod try_it;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use crate::cli::{Cli, Mode};
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let output = Output::new(cli.connect.json, cli.connect.quiet);
+    let outcome = match cli.mode {
+        Some(Mode::Serve(args)) => {
+            cli::refuse_connect_options(&matches, "serve").and_then(|()| serve::serve(args, cli.connect.plaintext))
+        }
+        Some(Mode::Try(args)) => {
+            cli::refuse_connect_options(&matches, "try").and_then(|()| try_it::try_it(&args, &output))
+        }
+        Some(Mode::Shell) | None => shell::shell(cli.connect, &output),
+        Some(Mode::Command(command)) => run::one_shot(cli.connect, command, &output),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+/// Starts the runtime of the program.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::unexpected)
+}

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `netdisk` binary.
+
+fn main() -> std::process::ExitCode {
+    netdisk::main()
+}

@@ -1,0 +1,138 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Parser, Subcommand, ValueEnum};
+use netdisk_client::Endpoint;
+use netdisk_model::{Fingerprint, UserName};
+
+use crate::command::Command;
+use crate::failure::Failure;
+
+/// A network disk of your own: a server, an interactive shell, and commands for scripts.
+///
+/// New here? `netdisk try` starts a private server on this machine and leads to a prompt.
+#[derive(Debug, Parser)]
+#[command(name = "netdisk", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+    #[command(subcommand)]
+    pub(crate) mode: Option<Mode>,
+}
+
+/// What the program is to be.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mode {
+    /// Try it: a private server on this machine and a shell, in one process
+    Try(TryArgs),
+    /// Run the server
+    Serve(ServeArgs),
+    /// Open the interactive shell (so does no command at all)
+    Shell,
+    #[command(flatten)]
+    Command(Command),
+}
+
+/// Which server, who, and how to print.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ConnectArgs {
+    /// The server
+    #[arg(long, global = true, env = "NETDISK_SERVER", value_name = "HOST[:PORT]", default_value = "127.0.0.1:8001")]
+    pub(crate) server: Endpoint,
+    /// The user; by default who logged in last
+    #[arg(long, global = true, env = "NETDISK_USER", value_name = "NAME")]
+    pub(crate) user: Option<UserName>,
+    /// Read the password from the first line of FILE (`-`: standard input); or set NETDISK_PASSWORD
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Keep pins, logins and history apart under this name
+    #[arg(long, global = true, value_name = "NAME", value_parser = profile_name)]
+    pub(crate) profile: Option<String>,
+    /// The fingerprint that the server must have
+    #[arg(long, global = true, value_name = "SHA256", conflicts_with_all = ["accept_new", "plaintext"])]
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// Trust a server that is not known yet without asking; a changed one is refused still
+    #[arg(long, global = true, conflicts_with = "plaintext")]
+    pub(crate) accept_new: bool,
+    /// No TLS: everybody on the way reads everything, passwords too
+    #[arg(long, global = true)]
+    pub(crate) plaintext: bool,
+    /// Print one JSON object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print only results and errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// A profile names a folder.
+fn profile_name(text: &str) -> Result<String, String> {
+    let good = text.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) && !text.starts_with('.');
+    if good && !text.is_empty() { Ok(text.to_owned()) } else { Err("letters, digits, `-`, `_` and `.`".to_owned()) }
+}
+
+/// Options of `netdisk try`.
+#[derive(Debug, Args)]
+pub(crate) struct TryArgs {
+    /// Where accounts and files are kept
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub(crate) data: PathBuf,
+}
+
+/// Options of `netdisk serve`. Each may stand in the configuration file too; the command line wins.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8001]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where accounts and files are kept [default: data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Read options from a TOML file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Whether strangers may make accounts [default: open on loopback, closed elsewhere]
+    #[arg(long, value_name = "WHO")]
+    pub(crate) registration: Option<RegistrationArg>,
+    /// Print what is in force and exit
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// Whether strangers may make accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RegistrationArg {
+    /// Anybody who reaches the server
+    Open,
+    /// Nobody
+    Closed,
+}
+
+/// Options of a client say nothing to a server: whoever gives one is mistaken about something.
+pub(crate) fn refuse_connect_options(matches: &ArgMatches, mode: &str) -> Result<(), Failure> {
+    let mut ids = vec!["server", "user", "password_file", "profile", "fingerprint", "accept_new", "json"];
+    if mode == "try" {
+        ids.push("plaintext");
+    }
+    match ids.into_iter().find(|id| matches.value_source(id) == Some(ValueSource::CommandLine)) {
+        None => Ok(()),
+        Some(id) => Err(Failure::usage(format!("`{mode}` takes no --{}", id.replace('_', "-")))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

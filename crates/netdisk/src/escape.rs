@@ -1,0 +1,54 @@
+//! Text of others, made safe for a terminal.
+//!
+//! A server's names and messages may hold anything. What could move the cursor, change colours or the order of letters
+//! is shown as an escape; Chinese stays Chinese and an emoji an emoji.
+
+use std::borrow::Cow;
+
+/// Replaces C0, DEL, C1, bidirectional and invisible characters by `\u{..}`.
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+    let mut previous = None;
+    let mut escaped = String::new();
+    let mut clean = true;
+    for c in text.chars() {
+        if is_unsafe(c, previous) {
+            clean = false;
+            escaped.extend(c.escape_unicode());
+        } else {
+            escaped.push(c);
+        }
+        previous = Some(c);
+    }
+    if clean { Cow::Borrowed(text) } else { Cow::Owned(escaped) }
+}
+
+fn is_unsafe(c: char, previous: Option<char>) -> bool {
+    match c {
+        // A joiner inside an emoji sequence is part of the picture; between letters it only hides a difference.
+        '\u{200d}' => !previous.is_some_and(|previous| previous >= '\u{2190}' && !previous.is_alphanumeric()),
+        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => true,
+        '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' => true,
+        c => c.is_control(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_write_stays() {
+        for text in ["a b", "夏天 [1].jpg", "🎉", "👩‍👧", "❤️", "it's \"here\"", "élise", "عربي"] {
+            assert_eq!(escape(text), text);
+        }
+    }
+
+    #[test]
+    fn what_moves_a_terminal_is_escaped() {
+        assert_eq!(escape("\u{1b}[2J"), "\\u{1b}[2J");
+        assert_eq!(escape("a\nb\r"), "a\\u{a}b\\u{d}");
+        assert_eq!(escape("\u{9b}31m\u{7f}"), "\\u{9b}31m\\u{7f}");
+        assert_eq!(escape("txt.\u{202e}exe"), "txt.\\u{202e}exe");
+        assert_eq!(escape("a\u{200d}b\u{200b}"), "a\\u{200d}b\\u{200b}");
+    }
+}

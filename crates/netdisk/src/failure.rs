@@ -1,0 +1,158 @@
+//! What went wrong, as a line for a person and a code for a script.
+
+use std::fmt::Display;
+use std::io;
+use std::process::ExitCode;
+
+use netdisk_client::ClientError;
+use netdisk_protocol::ConnectionError;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The client library says so.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The same, and which thing it was about.
+    #[error("{name}: {error}")]
+    About {
+        /// The thing, as it was asked for.
+        name: String,
+        /// What happened.
+        error: ClientError,
+    },
+    /// The command makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// Nobody is logged in.
+    #[error("{0}")]
+    LoginNeeded(String),
+    /// The server is not known, or not who it was.
+    #[error("{0}")]
+    NotTrusted(String),
+    /// A local thing is missing.
+    #[error("{0}")]
+    NotFound(String),
+    /// Something stands in the way.
+    #[error("{0}")]
+    Refused(String),
+    /// Content differs where it must not.
+    #[error("{0}")]
+    Integrity(String),
+    /// Some of several failed; each has been said.
+    #[error("{failed} of {all} failed")]
+    SomeFailed {
+        /// How many failed.
+        failed: usize,
+        /// Of how many.
+        all: usize,
+    },
+    /// The person pressed Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+    /// Anything else.
+    #[error("{0:#}")]
+    Unexpected(anyhow::Error),
+}
+
+impl Failure {
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Self::Usage(text.into())
+    }
+
+    pub(crate) fn unexpected(error: impl Into<anyhow::Error>) -> Self {
+        Self::Unexpected(error.into())
+    }
+
+    /// Names the thing that the failure is about, where the error does not.
+    pub(crate) fn about(name: impl Display) -> impl FnOnce(ClientError) -> Self {
+        move |error| match error {
+            // The server names the path in its text; local errors name the file; the others concern no single thing.
+            error @ (ClientError::DigestMismatch | ClientError::Unexpected(_)) => {
+                Self::About { name: name.to_string(), error }
+            }
+            error => Self::Client(error),
+        }
+    }
+
+    /// The exit code, as the README has it.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        self.code().into()
+    }
+
+    /// The same as a number.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Client(error) | Self::About { error, .. } => client_code(error),
+            Self::Unexpected(_) => 1,
+            Self::Usage(_) => 2,
+            Self::LoginNeeded(_) => 4,
+            Self::NotTrusted(_) => 5,
+            Self::NotFound(_) => 6,
+            Self::Refused(_) => 7,
+            Self::Integrity(_) => 8,
+            Self::SomeFailed { .. } => 9,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// The name of the failure for scripts: the wire's fault code where there is one.
+    pub(crate) fn name(&self) -> &'static str {
+        let fault = match self {
+            Self::Client(error) | Self::About { error, .. } => error.fault_code(),
+            _ => None,
+        };
+        fault.map_or_else(|| exit_name(self.code()), |code| code.name())
+    }
+
+    /// Whether the connection is of no use any more.
+    pub(crate) fn ends_connection(&self) -> bool {
+        let error = match self {
+            Self::Client(error) | Self::About { error, .. } => error,
+            Self::Interrupted => return true,
+            _ => return false,
+        };
+        matches!(error, ClientError::Connection(_) | ClientError::Unexpected(_))
+    }
+}
+
+fn exit_name(code: u8) -> &'static str {
+    match code {
+        2 => "usage",
+        3 => "connection_lost",
+        4 => "login_needed",
+        5 => "not_trusted",
+        6 => "not_found",
+        7 => "refused",
+        8 => "integrity",
+        9 => "some_failed",
+        130 => "interrupted",
+        _ => "unexpected",
+    }
+}
+
+fn client_code(error: &ClientError) -> u8 {
+    match error {
+        ClientError::Unreachable { .. } | ClientError::NotNetdisk { .. } => 3,
+        ClientError::Connection(ConnectionError::Refused(fault)) | ClientError::Fault(fault) => fault.code.exit_code(),
+        ClientError::Connection(_) => 3,
+        ClientError::NotTrusted { .. } => 5,
+        ClientError::Unexpected(_) => 1,
+        ClientError::BadPath { .. } => 2,
+        ClientError::Local { error, .. } => local_code(error.kind()),
+        ClientError::LocalExists { .. } | ClientError::LocalBusy { .. } => 7,
+        ClientError::DigestMismatch => 8,
+    }
+}
+
+fn local_code(kind: io::ErrorKind) -> u8 {
+    match kind {
+        io::ErrorKind::NotFound => 6,
+        io::ErrorKind::AlreadyExists
+        | io::ErrorKind::StorageFull
+        | io::ErrorKind::QuotaExceeded
+        | io::ErrorKind::IsADirectory
+        | io::ErrorKind::NotADirectory => 7,
+        _ => 1,
+    }
+}

@@ -1,0 +1,118 @@
+//! What is printed: lines for people, or one JSON object a line for scripts.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use netdisk_client::Outcome;
+use netdisk_model::{Entry, EntryKind};
+use serde_json::{Value, json};
+
+use crate::escape::escape;
+use crate::failure::Failure;
+
+/// Where results go.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    json: bool,
+    quiet: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet }
+    }
+
+    /// Whether progress bars are wanted and can be shown.
+    pub(crate) fn has_bars(&self) -> bool {
+        !self.json && !self.quiet && io::stderr().is_terminal()
+    }
+
+    /// Whether events are printed as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// A result: always printed. The text may hold names of others.
+    pub(crate) fn result(&self, text: &str, event: Value) {
+        self.print(text, event);
+    }
+
+    /// What a person likes to know; `--quiet` leaves it out.
+    pub(crate) fn note(&self, text: &str, event: Value) {
+        if self.json || !self.quiet {
+            self.print(text, event);
+        }
+    }
+
+    /// A line of a listing.
+    pub(crate) fn entry(&self, entry: &Entry, shown: &str) {
+        let mut event = json!({"event": "entry"});
+        if let (Value::Object(event), Ok(Value::Object(entry))) = (&mut event, serde_json::to_value(entry)) {
+            event.extend(entry);
+        }
+        self.print(shown, event);
+    }
+
+    /// Several lines about one thing, for a person; the same as a line of a listing, for a script.
+    pub(crate) fn lines(&self, text: &str, entry: &Entry) {
+        if self.json {
+            return self.entry(entry, text);
+        }
+        for line in text.lines() {
+            self.print(line, Value::Null);
+        }
+    }
+
+    /// The end of a transfer.
+    pub(crate) fn transferred(&self, verb: &str, name: &str, outcome: Outcome, took: std::time::Duration) {
+        let digest = outcome.digest.to_string();
+        let rate = outcome.size as f64 / took.as_secs_f64().max(1e-6);
+        let text = format!(
+            "{verb} {name}  {}  {}/s  blake3:{}",
+            indicatif::BinaryBytes(outcome.size),
+            indicatif::BinaryBytes(rate as u64),
+            &digest[..16],
+        );
+        let event = json!({
+            "event": "done", "verb": verb, "name": name, "size": outcome.size, "digest": digest,
+            "seconds": took.as_secs_f64(),
+        });
+        self.note(&text, event);
+    }
+
+    /// What went wrong: on standard error, or as an event.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        let message = failure.to_string();
+        if self.json {
+            let event = json!({"event": "error", "code": failure.name(), "exit": failure.code(), "message": message});
+            self.print("", event);
+        } else {
+            eprintln!("netdisk: {}", escape(&message));
+        }
+    }
+
+    fn print(&self, text: &str, event: Value) {
+        let line = if self.json { event.to_string() } else { escape(text).into_owned() };
+        let mut out = io::stdout().lock();
+        // Whoever closed the pipe (`| head`) has seen enough.
+        if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+            std::process::exit(0);
+        }
+    }
+}
+
+/// The name of an entry as `ls` shows it.
+pub(crate) fn name_with_mark(name: &str, kind: EntryKind) -> String {
+    match kind {
+        EntryKind::File => name.to_owned(),
+        EntryKind::Directory => format!("{name}/"),
+        EntryKind::Other => format!("{name}?"),
+    }
+}
+
+/// A time in the zone of this machine.
+pub(crate) fn local_time(modified_ms: i64) -> String {
+    match jiff::Timestamp::from_millisecond(modified_ms) {
+        Ok(time) => time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string(),
+        Err(_) => "?".to_owned(),
+    }
+}

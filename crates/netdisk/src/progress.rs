@@ -1,0 +1,83 @@
+//! Progress bars: bytes, rate and time left.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use netdisk_client::{Observer, Progress};
+use serde_json::json;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::escape::escape;
+use crate::output::Output;
+
+/// Redraws a second: smooth to the eye, nothing beside the transfer.
+const REDRAWS_PER_SEC: u8 = 10;
+/// How often a script is told.
+const EVENT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The bar of one transfer; gone when it is dropped.
+pub(crate) enum Bar {
+    Shown(ProgressBar),
+    Events { output: Output, name: String, last: Mutex<Instant> },
+    Hidden,
+}
+
+impl Bar {
+    /// A bar where one is wanted. The file's name may be somebody else's.
+    pub(crate) fn new(output: &Output, name: &str) -> Self {
+        if output.is_json() {
+            return Self::Events { output: output.clone(), name: name.to_owned(), last: Mutex::new(Instant::now()) };
+        }
+        if !output.has_bars() {
+            return Self::Hidden;
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SEC));
+        bar.set_message(escape(name).into_owned());
+        Self::Shown(bar)
+    }
+}
+
+/// Of a file whose length is known, and of a stream.
+fn style(has_size: bool) -> ProgressStyle {
+    let template = if has_size {
+        "{msg:!24} {wide_bar:.cyan/blue} {binary_bytes:>10}/{binary_total_bytes} {binary_bytes_per_sec:>12} ETA {eta}"
+    } else {
+        "{msg:!24} {spinner} {binary_bytes} {binary_bytes_per_sec}"
+    };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+impl Observer for Bar {
+    fn progress(&self, progress: Progress) {
+        match self {
+            Self::Hidden => {}
+            Self::Shown(bar) => {
+                if progress.position == 0 {
+                    bar.set_style(style(progress.size.is_some()));
+                    if let Some(size) = progress.size {
+                        bar.set_length(size);
+                    }
+                }
+                bar.set_position(progress.position);
+            }
+            Self::Events { output, name, last } => {
+                let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                if progress.position == 0 || last.elapsed() >= EVENT_INTERVAL {
+                    *last = Instant::now();
+                    let event = if progress.position == 0 { "start" } else { "progress" };
+                    output.note(
+                        "",
+                        json!({"event": event, "name": name, "position": progress.position, "size": progress.size}),
+                    );
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Self::Shown(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}

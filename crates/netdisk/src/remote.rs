@@ -1,0 +1,209 @@
+//! The connection that commands share: who, where, and dialling again when the server has gone.
+
+use netdisk_client::{Client, ClientError, Door, Endpoint, Trust, dial};
+use netdisk_model::{Password, RemotePath, Token, UserName};
+use netdisk_protocol::FaultCode;
+
+use crate::cli::ConnectArgs;
+use crate::config::{Config, Login};
+use crate::failure::Failure;
+use crate::passwords::{self, Purpose};
+use crate::trust;
+
+/// A server, a user, a directory; the connection itself is made when it is needed.
+pub(crate) struct Remote {
+    args: ConnectArgs,
+    memory: Memory,
+    trust: Option<Trust>,
+    login: Option<Login>,
+    client: Option<Client>,
+    /// The directory that relative paths start from.
+    pub(crate) directory: RemotePath,
+}
+
+/// Where logins and pins are kept.
+enum Memory {
+    /// In the configuration folder.
+    Kept(Config),
+    /// Nowhere: the server is gone with this process.
+    Forgotten,
+}
+
+impl Remote {
+    /// The server and user of the command line.
+    pub(crate) fn new(args: ConnectArgs, config: Config) -> Self {
+        Self::with(args, Memory::Kept(config), None)
+    }
+
+    /// A server of this process, which need not be remembered.
+    pub(crate) fn of_this_process(args: ConnectArgs, trust: Trust) -> Self {
+        Self::with(args, Memory::Forgotten, Some(trust))
+    }
+
+    fn with(args: ConnectArgs, memory: Memory, trust: Option<Trust>) -> Self {
+        Self { args, memory, trust, login: None, client: None, directory: RemotePath::root() }
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.args.server
+    }
+
+    /// Who is logged in, as far as is known without asking the server.
+    pub(crate) fn user(&self) -> Option<&UserName> {
+        self.client.as_ref().map(Client::user).or(self.login.as_ref().map(|login| &login.user))
+    }
+
+    /// The path that a person typed, from the current directory.
+    pub(crate) fn resolve(&self, typed: &str) -> Result<RemotePath, Failure> {
+        self.directory.resolve(typed).map_err(|error| ClientError::BadPath { name: typed.to_owned(), error }.into())
+    }
+
+    /// A connection that is logged in: the one at hand, or a new one.
+    pub(crate) async fn client(&mut self) -> Result<&mut Client, Failure> {
+        if self.client.as_mut().is_some_and(Client::is_closed) {
+            self.client = None;
+        }
+        let client = match self.client.take() {
+            Some(client) => client,
+            None => self.log_in_again().await?,
+        };
+        Ok(self.client.insert(client))
+    }
+
+    /// Gives up a connection that is out of step.
+    pub(crate) fn disconnect(&mut self) {
+        self.client = None;
+    }
+
+    /// Ends the connection properly, if there is one.
+    pub(crate) async fn close(&mut self) {
+        if let Some(client) = self.client.take() {
+            // All replies are in: how the server takes its leave changes nothing.
+            drop(client.close().await);
+        }
+    }
+
+    /// Makes an account and stays logged in.
+    pub(crate) async fn register(&mut self, name: Option<UserName>) -> Result<&UserName, Failure> {
+        let user = self.who(name)?;
+        let password = self.password(&user, Purpose::Register).await?;
+        let client = self.dial().await?.register(&user, password, true).await?;
+        self.logged_in(client)
+    }
+
+    /// Makes an account with a password that nobody typed, and gives its connection.
+    pub(crate) async fn register_as(&mut self, user: &UserName, password: Password) -> Result<&mut Client, Failure> {
+        let client = self.dial().await?.register(user, password, false).await?;
+        Ok(self.client.insert(client))
+    }
+
+    /// Logs in by password and stays so.
+    pub(crate) async fn log_in(&mut self, name: Option<UserName>) -> Result<&UserName, Failure> {
+        let user = self.who(name)?;
+        let password = self.password(&user, Purpose::Login).await?;
+        let client = self.dial().await?.log_in(&user, password, true).await?;
+        self.logged_in(client)
+    }
+
+    /// Makes the kept login worthless and forgets it; gives whose it was.
+    pub(crate) async fn log_out(&mut self) -> Result<UserName, Failure> {
+        let login = self.known_login()?.ok_or_else(|| self.login_needed())?;
+        let revoked = match self.dial().await?.log_in_by_token(&login.user, login.token.clone()).await {
+            Ok(client) => client.log_out().await,
+            Err(error) => Err(error),
+        };
+        match revoked {
+            // It was worthless already.
+            Err(ClientError::Fault(fault)) if fault.code == FaultCode::LoginRefused => {}
+            revoked => revoked?,
+        }
+        self.client = None;
+        self.login = None;
+        self.directory = RemotePath::root();
+        if let Memory::Kept(config) = &self.memory {
+            config.forget_login(&self.args.server, &login.user).map_err(Failure::Unexpected)?;
+        }
+        Ok(login.user)
+    }
+
+    async fn log_in_again(&mut self) -> Result<Client, Failure> {
+        if let Some(login) = self.known_login()? {
+            match self.dial().await?.log_in_by_token(&login.user, login.token.clone()).await {
+                Ok(client) => {
+                    self.login = Some(login);
+                    return Ok(client);
+                }
+                // Revoked: the password may still be at hand.
+                Err(ClientError::Fault(fault)) if fault.code == FaultCode::LoginRefused => self.login = None,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let given = passwords::given(self.args.password_file.as_deref())?;
+        let (Some(user), Some(password)) = (self.args.user.clone(), given) else {
+            return Err(self.login_needed());
+        };
+        Ok(self.dial().await?.log_in(&user, password, false).await?)
+    }
+
+    fn login_needed(&self) -> Failure {
+        let whom = self.args.user.as_ref().map(|user| format!(" as {user}")).unwrap_or_default();
+        Failure::LoginNeeded(format!(
+            "not logged in to {}{whom}: `login NAME`, or `register NAME` for a new account",
+            self.args.server
+        ))
+    }
+
+    /// The login of this process, or the one that was kept.
+    fn known_login(&self) -> Result<Option<Login>, Failure> {
+        match (&self.login, &self.memory) {
+            (Some(login), _) => Ok(Some(login.clone())),
+            (None, Memory::Forgotten) => Ok(None),
+            (None, Memory::Kept(config)) => {
+                config.login(&self.args.server, self.args.user.as_ref()).map_err(Failure::Unexpected)
+            }
+        }
+    }
+
+    async fn dial(&mut self) -> Result<Door, Failure> {
+        let trust = match (self.trust, &self.memory) {
+            (Some(trust), _) => trust,
+            (None, Memory::Kept(config)) => trust::decide(&self.args, config).await?,
+            (None, Memory::Forgotten) => return Err(Failure::unexpected(anyhow::anyhow!("no trust was given"))),
+        };
+        let door = match (dial(&self.args.server, &trust).await, &self.memory) {
+            (Err(error), Memory::Kept(config)) => return Err(trust::explain(error, config)),
+            (door, _) => door?,
+        };
+        if let Memory::Kept(config) = &self.memory {
+            trust::remember(&self.args, config, &trust)?;
+        }
+        self.trust = Some(trust);
+        Ok(door)
+    }
+
+    fn who(&self, name: Option<UserName>) -> Result<UserName, Failure> {
+        name.or_else(|| self.args.user.clone())
+            .ok_or_else(|| Failure::usage("whose account? `register NAME`, `login NAME`"))
+    }
+
+    /// A server that cannot be reached or trusted is said before anybody types a password, and none has to wait for it.
+    async fn password(&mut self, user: &UserName, purpose: Purpose) -> Result<Password, Failure> {
+        if passwords::given(self.args.password_file.as_deref())?.is_none() {
+            drop(self.dial().await?);
+        }
+        passwords::ask(self.args.password_file.as_deref(), &format!("{user}@{}", self.args.server), purpose)
+    }
+
+    fn logged_in(&mut self, client: Client) -> Result<&UserName, Failure> {
+        let token: Option<Token> = client.token().cloned();
+        self.directory = RemotePath::root();
+        if let Some(token) = token {
+            let login = Login { user: client.user().clone(), token };
+            if let Memory::Kept(config) = &self.memory {
+                config.set_login(&self.args.server, login.clone()).map_err(Failure::Unexpected)?;
+            }
+            self.login = Some(login);
+        }
+        Ok(self.client.insert(client).user())
+    }
+}

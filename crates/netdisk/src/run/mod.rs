@@ -1,0 +1,104 @@
+//! The commands, as the shell and the command line run them.
+
+mod account;
+mod files;
+mod transfer;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::ConnectArgs;
+use crate::command::Command;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::interrupt::interruptible;
+use crate::output::Output;
+use crate::remote::Remote;
+
+/// What a command works with.
+pub(crate) struct Context<'a> {
+    pub(crate) remote: &'a mut Remote,
+    pub(crate) output: &'a Output,
+    pub(crate) cancel: &'a CancellationToken,
+}
+
+/// Runs one command of the command line.
+pub(crate) fn one_shot(args: ConnectArgs, command: Command, output: &Output) -> Result<(), Failure> {
+    let config = Config::locate(args.profile.as_deref()).map_err(Failure::Unexpected)?;
+    let mut remote = Remote::new(args, config);
+    let runtime = crate::runtime()?;
+    let outcome = runtime.block_on(async {
+        let outcome = run(&mut remote, command, output).await;
+        remote.close().await;
+        outcome
+    });
+    // A read from standard input may still wait for its next line: nobody needs it.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Runs a command until it ends or Ctrl-C is pressed.
+pub(crate) async fn run(remote: &mut Remote, command: Command, output: &Output) -> Result<(), Failure> {
+    let cancel = CancellationToken::new();
+    let context = Context { remote, output, cancel: &cancel };
+    let outcome = interruptible(&cancel, dispatch(context, command)).await;
+    if outcome.as_ref().is_err_and(Failure::ends_connection) {
+        remote.disconnect();
+    }
+    outcome
+}
+
+async fn dispatch(mut context: Context<'_>, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Register(args) => account::register(context, args.name).await,
+        Command::Login(args) => account::log_in(context, args.name).await,
+        Command::Logout => account::log_out(context).await,
+        Command::Whoami => account::whoami(context).await,
+        Command::Ls(args) => files::ls(context, args).await,
+        Command::Mkdir(args) => files::mkdir(context, args).await,
+        Command::Rm(args) => files::rm(context, args).await,
+        Command::Mv(args) => files::mv(context, args).await,
+        Command::Stat(args) => files::stat(context, args.paths).await,
+        Command::Cat(args) => transfer::cat(context, args.paths).await,
+        Command::Put(args) => transfer::put(&mut context, args).await,
+        Command::Get(args) => transfer::get(&mut context, args).await,
+    }
+}
+
+/// Counts the failures of a command that is given several things. One thing fails with its own code; of several, each
+/// failure is said and the others go on.
+struct Several<'a> {
+    output: &'a Output,
+    all: usize,
+    failed: usize,
+}
+
+impl<'a> Several<'a> {
+    fn new(output: &'a Output, all: usize) -> Self {
+        Self { output, all, failed: 0 }
+    }
+
+    /// Takes the outcome of one of them; an error when it is no use to go on.
+    fn took(&mut self, outcome: Result<(), Failure>) -> Result<(), Failure> {
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(failure) if self.all == 1 || is_final(&failure) => Err(failure),
+            Err(failure) => {
+                self.output.failure(&failure);
+                self.failed += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn end(self) -> Result<(), Failure> {
+        match self.failed {
+            0 => Ok(()),
+            failed => Err(Failure::SomeFailed { failed, all: self.all }),
+        }
+    }
+}
+
+/// Whether the next thing would fail in the same way.
+fn is_final(failure: &Failure) -> bool {
+    failure.ends_connection() || matches!(failure.code(), 3..=5 | 130)
+}

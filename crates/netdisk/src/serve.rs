@@ -1,0 +1,201 @@
+//! `netdisk serve`: options, log, signals.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use netdisk_server::{Identity, Registration, Server};
+use netdisk_storage::DiskStore;
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::cli::{RegistrationArg, ServeArgs};
+use crate::failure::Failure;
+
+/// The configuration file: the options of the command line by the same names.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<SocketAddr>,
+    data: Option<PathBuf>,
+    plaintext: Option<bool>,
+    registration: Option<RegistrationArg>,
+}
+
+/// What is in force.
+struct Options {
+    listen: SocketAddr,
+    data: PathBuf,
+    plaintext: bool,
+    registration: Registration,
+}
+
+impl Options {
+    fn new(args: ServeArgs, plaintext: bool) -> Result<Self, Failure> {
+        let file = match &args.config {
+            Some(path) => read(path)?,
+            None => File::default(),
+        };
+        let listen = args.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8001)));
+        let registration = match args.registration.or(file.registration) {
+            Some(RegistrationArg::Open) => Registration::Open,
+            Some(RegistrationArg::Closed) => Registration::Closed,
+            None if listen.ip().is_loopback() => Registration::Open,
+            None => Registration::Closed,
+        };
+        let data = args.data.or(file.data).unwrap_or_else(|| PathBuf::from("data"));
+        Ok(Self { listen, data, plaintext: plaintext || file.plaintext.unwrap_or(false), registration })
+    }
+
+    fn explain(&self) -> String {
+        let transport = if self.plaintext { "plaintext: everybody on the way reads everything" } else { "TLS 1.3" };
+        let registration = match self.registration {
+            Registration::Open => "open: whoever reaches the server may make an account",
+            Registration::Closed => "closed: nobody can make an account",
+        };
+        format!(
+            "listen        {}\ndata          {}\ntransport     {transport}\nregistration  {registration}",
+            self.listen,
+            self.data.display(),
+        )
+    }
+}
+
+fn read(path: &Path) -> Result<File, Failure> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Failure::NotFound(format!("{}: {error}", path.display())))?;
+    toml::from_str(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+/// Runs the server until a signal stops it.
+pub(crate) fn serve(args: ServeArgs, plaintext: bool) -> Result<(), Failure> {
+    let check = args.check;
+    let options = Options::new(args, plaintext)?;
+    if check {
+        println!("{}", options.explain());
+        return Ok(());
+    }
+    start_log(LevelFilter::INFO)?;
+    let (server, identity) = open(&options.data, options.plaintext, options.registration)?;
+    let runtime = crate::runtime()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(options.listen)
+            .await
+            .with_context(|| format!("{} cannot be listened on", options.listen))
+            .map_err(Failure::Unexpected)?;
+        let shutdown = CancellationToken::new();
+        stop_on_signals(shutdown.clone())?;
+        announce(&listener, identity.as_ref()).map_err(Failure::Unexpected)?;
+        server.run(listener, shutdown).await;
+        Ok(())
+    })
+}
+
+/// Opens the store and makes a server over it.
+pub(crate) fn open(
+    data: &Path,
+    plaintext: bool,
+    registration: Registration,
+) -> Result<(Server, Option<Identity>), Failure> {
+    let store = DiskStore::open(data).with_context(|| data.display().to_string()).map_err(Failure::Unexpected)?;
+    let identity = if plaintext {
+        None
+    } else {
+        Some(Identity::load_or_make(&data.join("identity")).map_err(Failure::unexpected)?)
+    };
+    Ok((Server::new(Arc::new(store), identity.clone(), registration), identity))
+}
+
+/// Logs to standard error, one line an event. `NETDISK_LOG` sets the level.
+pub(crate) fn start_log(default: LevelFilter) -> Result<(), Failure> {
+    let level = match std::env::var("NETDISK_LOG") {
+        Ok(level) => level.parse().map_err(|error| Failure::usage(format!("NETDISK_LOG: {error}")))?,
+        Err(_) => default,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+    Ok(())
+}
+
+/// Says where the server is, once it accepts connections: scripts wait for these lines.
+fn announce(listener: &TcpListener, identity: Option<&Identity>) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "listening on {}", listener.local_addr()?)?;
+    match identity {
+        Some(identity) => writeln!(out, "fingerprint {}", identity.fingerprint())?,
+        None => tracing::warn!("plaintext: everybody on the way reads everything, passwords too"),
+    }
+    Ok(out.flush()?)
+}
+
+/// SIGTERM or Ctrl-C stops the server; a second one ends the process at once.
+fn stop_on_signals(shutdown: CancellationToken) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::unexpected)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::unexpected)?;
+    tokio::spawn(async move {
+        for stop_at_once in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stop_at_once {
+                std::process::exit(130);
+            }
+            shutdown.cancel();
+        }
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args() -> ServeArgs {
+        ServeArgs { listen: None, data: None, config: None, registration: None, check: false }
+    }
+
+    #[test]
+    fn registration_is_closed_where_strangers_reach() {
+        let listen = |address: &str| ServeArgs { listen: Some(address.parse().expect("an address")), ..args() };
+        let registration = |args| Options::new(args, false).expect("options").registration;
+        assert_eq!(registration(args()), Registration::Open);
+        assert_eq!(registration(listen("[::1]:1")), Registration::Open);
+        assert_eq!(registration(listen("0.0.0.0:1")), Registration::Closed);
+        let open = ServeArgs { registration: Some(RegistrationArg::Open), ..listen("0.0.0.0:1") };
+        assert_eq!(registration(open), Registration::Open);
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file_and_unknown_keys_are_errors() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let path = folder.path().join("netdisk.toml");
+        std::fs::write(&path, "listen = \"127.0.0.1:1\"\ndata = \"/srv\"\nregistration = \"closed\"\n")
+            .expect("written");
+        let with = |listen: Option<&str>| ServeArgs {
+            config: Some(path.clone()),
+            listen: listen.map(|listen| listen.parse().expect("an address")),
+            ..args()
+        };
+        let options = Options::new(with(None), false).expect("options");
+        assert_eq!(
+            (options.listen.port(), options.data, options.registration),
+            (1, "/srv".into(), Registration::Closed)
+        );
+        assert_eq!(Options::new(with(Some("127.0.0.1:2")), false).expect("options").listen.port(), 2);
+
+        std::fs::write(&path, "listne = \"127.0.0.1:1\"\n").expect("written");
+        let failure = Options::new(with(None), false).err().expect("an unknown key");
+        assert!(failure.to_string().contains("listne"), "{failure}");
+        assert_eq!(failure.code(), 2);
+    }
+}

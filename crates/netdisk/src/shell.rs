@@ -1,0 +1,231 @@
+//! The interactive shell: a prompt, a parser, a loop.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+use std::path::{Path, PathBuf};
+
+use clap::{CommandFactory as _, Parser as _};
+use rustyline::completion::{Completer, Pair};
+use rustyline::error::ReadlineError;
+use rustyline::history::DefaultHistory;
+use rustyline::{Editor, Helper, Highlighter, Hinter, Validator};
+use tokio::runtime::Runtime;
+
+use crate::cli::ConnectArgs;
+use crate::command::{Line, ShellCommand};
+use crate::config::Config;
+use crate::escape::escape;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::remote::Remote;
+use crate::run;
+
+/// Opens the shell on the server of the command line.
+pub(crate) fn shell(args: ConnectArgs, output: &Output) -> Result<(), Failure> {
+    let config = Config::locate(args.profile.as_deref()).map_err(Failure::Unexpected)?;
+    let history = config.history().map_err(Failure::unexpected)?;
+    let mut remote = Remote::new(args, config);
+    let runtime = crate::runtime()?;
+    // Who is logged in already goes on without a word.
+    match runtime.block_on(async { remote.client().await.map(|client| client.user().clone()) }) {
+        Ok(user) => output.note(&format!("logged in to {} as {user}", remote.endpoint()), serde_json::Value::Null),
+        Err(Failure::LoginNeeded(text)) => eprintln!("netdisk: {text}"),
+        Err(failure) => return Err(failure),
+    }
+    let outcome = run(&runtime, &mut remote, Some(&history), output);
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Reads commands and runs them: from a terminal until the person leaves; from a pipe or file until the first failure.
+pub(crate) fn run(
+    runtime: &Runtime,
+    remote: &mut Remote,
+    history: Option<&Path>,
+    output: &Output,
+) -> Result<(), Failure> {
+    let outcome = if io::stdin().is_terminal() {
+        run_terminal(runtime, remote, history, output)
+    } else {
+        run_script(runtime, remote, output)
+    };
+    runtime.block_on(remote.close());
+    outcome
+}
+
+fn run_script(runtime: &Runtime, remote: &mut Remote, output: &Output) -> Result<(), Failure> {
+    loop {
+        let mut line = String::new();
+        if io::stdin().lock().read_line(&mut line).map_err(Failure::unexpected)? == 0 {
+            return Ok(());
+        }
+        if run_line(runtime, remote, line.trim(), output)? == Next::Leave {
+            return Ok(());
+        }
+    }
+}
+
+fn run_terminal(
+    runtime: &Runtime,
+    remote: &mut Remote,
+    history: Option<&Path>,
+    output: &Output,
+) -> Result<(), Failure> {
+    let mut editor = Editor::<CommandNames, DefaultHistory>::new().map_err(Failure::unexpected)?;
+    editor.set_helper(Some(CommandNames::new()));
+    if let Some(history) = history {
+        match editor.load_history(history) {
+            Ok(()) => {}
+            Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => eprintln!("netdisk: {}: {error}", history.display()),
+        }
+    }
+    loop {
+        match editor.readline(&prompt(remote)) {
+            Ok(line) => {
+                let line = line.trim();
+                if line.is_empty() {
+                    continue;
+                }
+                editor.add_history_entry(line).map_err(Failure::unexpected)?;
+                match run_line(runtime, remote, line, output) {
+                    Ok(Next::Line) => {}
+                    Ok(Next::Leave) => break,
+                    Err(failure) => output.failure(&failure),
+                }
+            }
+            // Ctrl-C: a new line.
+            Err(ReadlineError::Interrupted) => {}
+            // Ctrl-D.
+            Err(ReadlineError::Eof) => break,
+            Err(error) => return Err(Failure::unexpected(error)),
+        }
+    }
+    if let Some(history) = history
+        && let Err(error) = editor.save_history(history)
+    {
+        eprintln!("netdisk: {}: {error}", history.display());
+    }
+    Ok(())
+}
+
+fn prompt(remote: &Remote) -> String {
+    match remote.user() {
+        Some(user) => format!("{user}@{}:{}> ", remote.endpoint(), escape(remote.directory.as_str())),
+        None => format!("{}> ", remote.endpoint()),
+    }
+}
+
+/// Whether the shell goes on.
+#[derive(PartialEq, Eq)]
+enum Next {
+    Line,
+    Leave,
+}
+
+fn run_line(runtime: &Runtime, remote: &mut Remote, line: &str, output: &Output) -> Result<Next, Failure> {
+    // A comment of a script.
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(Next::Line);
+    }
+    let words = shell_words::split(line).map_err(|_| Failure::usage("a quote is not closed"))?;
+    let command = match Line::try_parse_from(words) {
+        Ok(line) => line.command,
+        Err(error) if error.use_stderr() => return Err(Failure::usage(usage_text(&error))),
+        // Help was asked for.
+        Err(help) => {
+            help.print().map_err(Failure::unexpected)?;
+            return Ok(Next::Line);
+        }
+    };
+    match command {
+        ShellCommand::Common(command) => runtime.block_on(run::run(remote, command, output))?,
+        ShellCommand::Cd { path } => runtime.block_on(cd(remote, path.as_deref().unwrap_or("/")))?,
+        ShellCommand::Pwd => println!("{}", escape(remote.directory.as_str())),
+        ShellCommand::Lcd { path } => lcd(path)?,
+        ShellCommand::Lpwd => println!("{}", std::env::current_dir().map_err(Failure::unexpected)?.display()),
+        ShellCommand::Lls { path } => lls(path.unwrap_or_else(|| ".".into()))?,
+        ShellCommand::Exit => return Ok(Next::Leave),
+    }
+    Ok(Next::Line)
+}
+
+/// What the parser says, on one line, without the word `error`.
+fn usage_text(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let first = text.lines().next().unwrap_or_default();
+    format!("{}; `help` lists the commands", first.trim_start_matches("error: "))
+}
+
+async fn cd(remote: &mut Remote, typed: &str) -> Result<(), Failure> {
+    let path = remote.resolve(typed)?;
+    let entry = remote.client().await?.stat(&path).await?;
+    if entry.kind != netdisk_model::EntryKind::Directory {
+        return Err(Failure::Refused(format!("{path}: not a directory")));
+    }
+    remote.directory = path;
+    Ok(())
+}
+
+fn lcd(path: Option<PathBuf>) -> Result<(), Failure> {
+    let path = match path {
+        Some(path) => path,
+        None => etcetera::home_dir().map_err(Failure::unexpected)?,
+    };
+    std::env::set_current_dir(&path).map_err(|error| local(path, error))
+}
+
+fn lls(path: PathBuf) -> Result<(), Failure> {
+    let read = || -> io::Result<Vec<String>> {
+        std::fs::read_dir(&path)?
+            .map(|found| {
+                let found = found?;
+                let mark = if found.file_type()?.is_dir() { "/" } else { "" };
+                Ok(format!("{}{mark}", found.file_name().to_string_lossy()))
+            })
+            .collect()
+    };
+    let mut names = read().map_err(|error| local(path.clone(), error))?;
+    names.sort();
+    for name in names {
+        println!("{}", escape(&name));
+    }
+    Ok(())
+}
+
+fn local(path: PathBuf, error: io::Error) -> Failure {
+    netdisk_client::ClientError::Local { path, error }.into()
+}
+
+/// Completes the first word of a line.
+#[derive(Helper, Highlighter, Hinter, Validator)]
+struct CommandNames {
+    names: Vec<String>,
+}
+
+impl CommandNames {
+    fn new() -> Self {
+        let mut command = Line::command();
+        command.build();
+        let names = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        Self { names }
+    }
+}
+
+impl Completer for CommandNames {
+    type Candidate = Pair;
+
+    fn complete(
+        &self,
+        line: &str,
+        position: usize,
+        _context: &rustyline::Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let typed = line[..position].trim_start();
+        if typed.contains(char::is_whitespace) {
+            return Ok((position, Vec::new()));
+        }
+        let matching = self.names.iter().filter(|name| name.starts_with(typed));
+        let pairs = matching.map(|name| Pair { display: name.clone(), replacement: format!("{name} ") }).collect();
+        Ok((position - typed.len(), pairs))
+    }
+}
