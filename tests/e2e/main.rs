@@ -1,1 +1,17 @@
-fn main() {}
+//! The whole, end to end: real servers, real clients, hostile peers, real processes.
+//!
+//! - `fixture`: a server in this process, the program as a process.
+//! - `transfers`, `many`: what the client library does over a real socket.
+//! - `wire`: raw bytes against the server, good and bad.
+//! - `program`, `shell`: what a person or a script sees.
+//! - `stop`: SIGTERM during uploads.
+//! - `python`: the independent client.
+
+mod fixture;
+mod many;
+mod program;
+mod python;
+mod shell;
+mod stop;
+mod transfers;
+mod wire;

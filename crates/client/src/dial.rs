@@ -259,7 +259,11 @@ impl Door {
                 self.connection.admit();
                 Ok(Client::new(self.connection, user, token, id))
             }
-            Reply::Fault(fault) => Err(fault.into()),
+            Reply::Fault(fault) => {
+                // The refusal is what matters; how the farewell goes does not.
+                drop(self.connection.close().await);
+                Err(fault.into())
+            }
             other => Err(ClientError::Unexpected(format!("{other:?} as a welcome"))),
         }
     }

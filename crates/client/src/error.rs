@@ -55,7 +55,7 @@ pub enum ClientError {
         error: PathError,
     },
     /// A local file could not be read or written.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {}", path.display(), plain(error))]
     Local {
         /// The file.
         path: PathBuf,
@@ -77,6 +77,15 @@ pub enum ClientError {
     /// What arrived does not have the digest that the server named.
     #[error("what arrived is not what the server has: the digests differ")]
     DigestMismatch,
+}
+
+/// What the operating system says, without its number.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error ") {
+        Some(end) => text[..end].to_lowercase(),
+        None => text,
+    }
 }
 
 impl ClientError {

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::Path;
 
-use anyhow::Context as _;
+use netdisk_client::ClientError;
 use netdisk_model::Password;
 
 use crate::failure::Failure;
@@ -20,7 +20,7 @@ pub(crate) enum Purpose {
 /// A password that needs no person: from `file`, or the environment.
 pub(crate) fn given(file: Option<&Path>) -> Result<Option<Password>, Failure> {
     match file {
-        Some(file) => first_line(file).map(Some).map_err(Failure::Unexpected),
+        Some(file) => first_line(file).map(Some),
         None => match std::env::var("NETDISK_PASSWORD") {
             Ok(password) => Ok(Some(Password::new(password))),
             Err(std::env::VarError::NotPresent) => Ok(None),
@@ -29,11 +29,8 @@ pub(crate) fn given(file: Option<&Path>) -> Result<Option<Password>, Failure> {
     }
 }
 
-/// A password that was given, or that a person types now.
-pub(crate) fn ask(file: Option<&Path>, who: &str, purpose: Purpose) -> Result<Password, Failure> {
-    if let Some(password) = given(file)? {
-        return Ok(password);
-    }
+/// A password that a person types now.
+pub(crate) fn ask(who: &str, purpose: Purpose) -> Result<Password, Failure> {
     if !io::stdin().is_terminal() {
         let text = "a password is needed and there is no terminal: set NETDISK_PASSWORD or use --password-file";
         return Err(Failure::LoginNeeded(text.to_owned()));
@@ -49,15 +46,19 @@ pub(crate) fn ask(file: Option<&Path>, who: &str, purpose: Purpose) -> Result<Pa
     Ok(password)
 }
 
-fn first_line(file: &Path) -> anyhow::Result<Password> {
-    let mut line = String::new();
-    if file == Path::new("-") {
-        io::stdin().lock().read_line(&mut line).context("standard input")?;
-    } else {
-        let opened = std::fs::File::open(file).with_context(|| file.display().to_string())?;
-        io::BufReader::new(opened).read_line(&mut line).with_context(|| file.display().to_string())?;
+fn first_line(file: &Path) -> Result<Password, Failure> {
+    let read = || -> io::Result<String> {
+        let mut line = String::new();
+        if file == Path::new("-") {
+            io::stdin().lock().read_line(&mut line)?;
+        } else {
+            io::BufReader::new(std::fs::File::open(file)?).read_line(&mut line)?;
+        }
+        Ok(line)
+    };
+    let line = read().map_err(|error| ClientError::Local { path: file.to_owned(), error })?;
+    match line.trim_end_matches(['\r', '\n']) {
+        "" => Err(Failure::usage(format!("{}: the first line, where the password stands, is empty", file.display()))),
+        password => Ok(Password::new(password)),
     }
-    let password = line.trim_end_matches(['\r', '\n']);
-    anyhow::ensure!(!password.is_empty(), "{}: the first line, where the password stands, is empty", file.display());
-    Ok(Password::new(password))
 }

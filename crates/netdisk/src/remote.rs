@@ -140,6 +140,8 @@ impl Remote {
         }
         let given = passwords::given(self.args.password_file.as_deref())?;
         let (Some(user), Some(password)) = (self.args.user.clone(), given) else {
+            // A server that is not there, or not the right one, is the more urgent news.
+            drop(self.dial().await?);
             return Err(self.login_needed());
         };
         Ok(self.dial().await?.log_in(&user, password, false).await?)
@@ -188,10 +190,11 @@ impl Remote {
 
     /// A server that cannot be reached or trusted is said before anybody types a password, and none has to wait for it.
     async fn password(&mut self, user: &UserName, purpose: Purpose) -> Result<Password, Failure> {
-        if passwords::given(self.args.password_file.as_deref())?.is_none() {
-            drop(self.dial().await?);
+        if let Some(password) = passwords::given(self.args.password_file.as_deref())? {
+            return Ok(password);
         }
-        passwords::ask(self.args.password_file.as_deref(), &format!("{user}@{}", self.args.server), purpose)
+        drop(self.dial().await?);
+        passwords::ask(&format!("{user}@{}", self.args.server), purpose)
     }
 
     fn logged_in(&mut self, client: Client) -> Result<&UserName, Failure> {

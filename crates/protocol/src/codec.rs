@@ -37,6 +37,11 @@ impl FrameCodec {
         self.cutter.set_max_frame_length(FRAME_LEN_MAX);
     }
 
+    /// Whether `left`, what is in the buffer after decoding, begins no frame.
+    pub(crate) fn is_between_frames(&self, left: &[u8]) -> bool {
+        left.is_empty() && !self.header_taken
+    }
+
     fn classify(&self, mut payload: Bytes) -> Result<Frame, ConnectionError> {
         match payload.first().copied() {
             None => Ok(Frame::Heartbeat),
@@ -83,7 +88,7 @@ impl Decoder for FrameCodec {
     fn decode_eof(&mut self, stream: &mut BytesMut) -> Result<Option<Frame>, ConnectionError> {
         match self.decode(stream)? {
             Some(frame) => Ok(Some(frame)),
-            None if stream.is_empty() && !self.header_taken => Ok(None),
+            None if self.is_between_frames(stream) => Ok(None),
             None => Err(ConnectionError::Truncated),
         }
     }

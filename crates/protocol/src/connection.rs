@@ -162,9 +162,23 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             match timeout(self.deadline, self.reader.next()).await {
                 Err(_) => return Err(ConnectionError::TimedOut(self.deadline)),
                 Ok(Some(Ok(Frame::Heartbeat))) => {}
+                // TLS calls it unexpected when a peer leaves without a farewell. Between two frames it is a plain end:
+                // what a truncation could hide, `end` and its digest would show.
+                Ok(Some(Err(ConnectionError::Io(error)))) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return self.end();
+                }
                 Ok(Some(frame)) => return frame.map(Some),
                 Ok(None) => return Ok(None),
             }
+        }
+    }
+
+    /// Whether an end of the stream here cuts a frame.
+    fn end<T>(&mut self) -> Result<Option<T>, ConnectionError> {
+        if self.reader.decoder().is_between_frames(self.reader.read_buffer()) {
+            Ok(None)
+        } else {
+            Err(ConnectionError::Truncated)
         }
     }
 

@@ -1,0 +1,161 @@
+//! The client library over a real socket: sizes, overwriting, names, cancelling, bytes that differ.
+
+use netdisk_client::{ClientError, GetTarget, Observer, OnExisting, Progress, PutSource, Unobserved, get, put};
+use netdisk_model::Digest;
+use netdisk_protocol::FaultCode;
+use netdisk_protocol::limits::DATA_LEN_MAX;
+use tokio_util::sync::CancellationToken;
+
+use crate::fixture::{TestServer, content, path};
+
+#[tokio::test]
+async fn files_of_all_sizes_come_back_over_tls() {
+    let server = TestServer::tls().await;
+    let mut client = server.register("alice").await;
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    // Nothing, one byte, around a frame, around several, and what no power of two divides.
+    for size in [0, 1, DATA_LEN_MAX - 1, DATA_LEN_MAX, DATA_LEN_MAX + 1, 4 * DATA_LEN_MAX, 3_000_001] {
+        let (local, back) = (folder.path().join("local"), folder.path().join(format!("back{size}")));
+        let content = content(size);
+        std::fs::write(&local, &content).expect("written");
+        let cancel = CancellationToken::new();
+        let at = path("/f");
+        let stored = put(&mut client, PutSource::File(local), &at, OnExisting::Replace, &Unobserved, &cancel).await;
+        let stored = stored.expect("stored");
+        assert_eq!((stored.size, stored.digest), (size as u64, Digest::of(&content)));
+        let target = GetTarget::File(back.clone());
+        let got = get(&mut client, &at, target, OnExisting::Refuse, &Unobserved, &cancel).await.expect("fetched");
+        assert_eq!(got, stored);
+        assert!(std::fs::read(back).expect("there") == content, "{size}");
+        assert!(std::fs::read(server.files("alice").join("f")).expect("a plain file") == content);
+    }
+    client.close().await.expect("closed");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_time_of_modification_travels_both_ways() {
+    let server = TestServer::tls().await;
+    let mut client = server.register("alice").await;
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let (local, back) = (folder.path().join("local"), folder.path().join("back"));
+    std::fs::write(&local, b"x").expect("written");
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(1_234_567_890_123);
+    std::fs::File::options().append(true).open(&local).expect("there").set_modified(time).expect("set");
+    let cancel = CancellationToken::new();
+    let source = PutSource::File(local);
+    put(&mut client, source, &path("/f"), OnExisting::Replace, &Unobserved, &cancel).await.expect("stored");
+    assert_eq!(client.stat(&path("/f")).await.expect("there").modified, 1_234_567_890_123);
+    let target = GetTarget::File(back.clone());
+    get(&mut client, &path("/f"), target, OnExisting::Refuse, &Unobserved, &cancel).await.expect("fetched");
+    assert_eq!(std::fs::metadata(back).expect("there").modified().expect("a time"), time);
+}
+
+/// Cancels when a transfer has come half way.
+struct CancelHalfWay(CancellationToken);
+
+impl Observer for CancelHalfWay {
+    fn progress(&self, progress: Progress) {
+        if progress.size.is_some_and(|size| size > 0 && progress.position >= size / 2) {
+            self.0.cancel();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_transfer_changes_nothing_and_the_connection_lives() {
+    let server = TestServer::tls().await;
+    let mut client = server.register("alice").await;
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let (old, new, back) = (folder.path().join("old"), folder.path().join("new"), folder.path().join("back"));
+    std::fs::write(&old, content(20_000_000)).expect("written");
+    std::fs::write(&new, content(20_000_001)).expect("written");
+    let never = CancellationToken::new();
+    let at = path("/f");
+    put(&mut client, PutSource::File(old.clone()), &at, OnExisting::Replace, &Unobserved, &never)
+        .await
+        .expect("stored");
+
+    let cancel = CancellationToken::new();
+    let watch = CancelHalfWay(cancel.clone());
+    let refused = put(&mut client, PutSource::File(new), &at, OnExisting::Replace, &watch, &cancel).await;
+    assert!(matches!(refused, Err(ClientError::Fault(fault)) if fault.code == FaultCode::Cancelled));
+
+    let cancel = CancellationToken::new();
+    let watch = CancelHalfWay(cancel.clone());
+    let target = GetTarget::File(back.clone());
+    let refused = get(&mut client, &at, target, OnExisting::Refuse, &watch, &cancel).await;
+    assert!(matches!(refused, Err(ClientError::Fault(fault)) if fault.code == FaultCode::Cancelled));
+    assert!(!back.exists());
+
+    let target = GetTarget::File(back.clone());
+    get(&mut client, &at, target, OnExisting::Refuse, &Unobserved, &never).await.expect("fetched");
+    assert!(std::fs::read(back).expect("there") == std::fs::read(old).expect("there"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_existing_local_file_is_not_touched_unasked() {
+    let server = TestServer::tls().await;
+    let mut client = server.register("alice").await;
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let local = folder.path().join("local");
+    std::fs::write(&local, b"mine").expect("written");
+    let cancel = CancellationToken::new();
+    let source = || PutSource::Stream(Box::new(&b"from a stream"[..]));
+    put(&mut client, source(), &path("/f"), OnExisting::Refuse, &Unobserved, &cancel).await.expect("stored");
+    let again = put(&mut client, source(), &path("/f"), OnExisting::Refuse, &Unobserved, &cancel).await;
+    assert!(matches!(again, Err(ClientError::Fault(fault)) if fault.code == FaultCode::Exists));
+
+    let target = || GetTarget::File(local.clone());
+    let refused = get(&mut client, &path("/f"), target(), OnExisting::Refuse, &Unobserved, &cancel).await;
+    assert!(matches!(refused, Err(ClientError::LocalExists { .. })));
+    assert_eq!(std::fs::read(&local).expect("there"), b"mine");
+    get(&mut client, &path("/f"), target(), OnExisting::Replace, &Unobserved, &cancel).await.expect("fetched");
+    assert_eq!(std::fs::read(&local).expect("there"), b"from a stream");
+}
+
+#[tokio::test]
+async fn a_part_file_that_is_a_link_is_not_followed() {
+    let server = TestServer::tls().await;
+    let mut client = server.register("alice").await;
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let precious = folder.path().join("precious");
+    std::fs::write(&precious, b"precious").expect("written");
+    std::os::unix::fs::symlink(&precious, folder.path().join("f.part")).expect("linked");
+    let cancel = CancellationToken::new();
+    let source = PutSource::Stream(Box::new(&b"content"[..]));
+    put(&mut client, source, &path("/f"), OnExisting::Replace, &Unobserved, &cancel).await.expect("stored");
+    let target = GetTarget::File(folder.path().join("f"));
+    let refused = get(&mut client, &path("/f"), target, OnExisting::Refuse, &Unobserved, &cancel).await;
+    assert!(matches!(refused, Err(ClientError::Local { .. })));
+    assert_eq!(std::fs::read(&precious).expect("there"), b"precious");
+}
+
+#[tokio::test]
+async fn a_file_that_grows_while_it_is_sent_is_not_stored() {
+    let server = TestServer::tls().await;
+    let mut client = server.register("alice").await;
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let local = folder.path().join("local");
+    std::fs::write(&local, content(5_000_000)).expect("written");
+
+    /// Makes the file longer when its transfer begins.
+    struct Grow(std::path::PathBuf);
+    impl Observer for Grow {
+        fn progress(&self, progress: Progress) {
+            if progress.position == 0 {
+                use std::io::Write as _;
+                let mut file = std::fs::File::options().append(true).open(&self.0).expect("there");
+                file.write_all(b"more").expect("written");
+            }
+        }
+    }
+
+    let cancel = CancellationToken::new();
+    let watch = Grow(local.clone());
+    let refused = put(&mut client, PutSource::File(local), &path("/f"), OnExisting::Replace, &watch, &cancel).await;
+    let Err(ClientError::Fault(fault)) = refused else { panic!("stored") };
+    assert!(matches!(fault.code, FaultCode::Changed | FaultCode::SizeMismatch), "{fault:?}");
+    assert!(client.list(&path("/"), true).await.expect("listed").entries.is_empty());
+}
