@@ -113,7 +113,8 @@ fn missing_things_are_named() {
         assert!(text.contains("/no such file"), "{command}: {text}");
     }
     program.write("f", b"");
-    assert!(program.fails(&["put", "f", "no/f"], 6).contains("/no/f"));
+    assert!(program.fails(&["put", "f", "no/f"], 6).contains("/no: no such"));
+    assert!(program.fails(&["mkdir", "no/d"], 6).contains("/no: no such"));
     assert!(!program.path("no such file.part").exists());
 }
 

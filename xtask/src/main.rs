@@ -1,1 +1,37 @@
-fn main() {}
+//! The project's own checks and proofs: `cargo xtask tidy`, `cargo xtask prove ...`.
+
+mod memory;
+mod tidy;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own checks and proofs.
+#[derive(Debug, Parser)]
+enum Task {
+    /// Hold the tree against the rules that a reader relies on
+    Tidy,
+    /// Show that a promise holds
+    #[command(subcommand)]
+    Prove(Proof),
+}
+
+/// A promise, and how to show it.
+#[derive(Debug, Subcommand)]
+enum Proof {
+    /// Server and client stay flat while gigabytes pass, each under 64 MiB
+    Memory(memory::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Task::parse() {
+        Task::Tidy => tidy::tidy(&root()),
+        Task::Prove(Proof::Memory(args)) => memory::prove(&root(), &args),
+    }
+}
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}

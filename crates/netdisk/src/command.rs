@@ -42,7 +42,7 @@ pub(crate) enum Command {
     no_binary_name = true,
     disable_version_flag = true,
     max_term_width = 100,
-    help_template = "{subcommands}\n\n`help COMMAND` says more. A name with spaces stands in quotes. Ctrl-C stops a command, Ctrl-D leaves.",
+    help_template = "{subcommands}\n\n`help COMMAND` says more. Names with spaces stand in quotes.\nCtrl-C stops a command, Ctrl-D leaves.",
     override_usage = "COMMAND [ARGUMENTS]"
 )]
 pub(crate) struct Line {

@@ -36,12 +36,18 @@ impl Bar {
     }
 }
 
-/// Of a file whose length is known, and of a stream.
+/// Columns that the bar with all its figures needs; the last three stay free for the `^C` that a terminal echoes.
+const WIDE_COLUMNS: u16 = 79;
+
+/// Of a file whose length is known, or of a stream; as much as fits a line, for a bar that wraps cannot be redrawn.
 fn style(has_size: bool) -> ProgressStyle {
-    let template = if has_size {
-        "{msg:!24} {wide_bar:.cyan/blue} {binary_bytes:>10}/{binary_total_bytes} {binary_bytes_per_sec:>12} ETA {eta}"
-    } else {
-        "{msg:!24} {spinner} {binary_bytes} {binary_bytes_per_sec}"
+    let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col);
+    let template = match (has_size, columns >= WIDE_COLUMNS) {
+        (true, true) => {
+            "{msg:!20} {wide_bar} {binary_bytes:>10}/{binary_total_bytes} {binary_bytes_per_sec:>12} ETA {eta}   "
+        }
+        (true, false) => "{wide_msg} {percent:>3}% {binary_bytes_per_sec} {eta}",
+        (false, _) => "{wide_msg} {binary_bytes} {binary_bytes_per_sec}",
     };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

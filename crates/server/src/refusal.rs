@@ -29,6 +29,14 @@ pub(crate) fn of_storage(path: &RemotePath, error: &StorageError) -> Fault {
     Fault::new(code, format!("{path}: {error}"))
 }
 
+/// The same for something that was to be made at `path`: what is missing is then the directory that it would stand in.
+pub(crate) fn of_creation(path: &RemotePath, error: &StorageError) -> Fault {
+    match (error, path.parent()) {
+        (StorageError::NotFound, Some(parent)) => of_storage(&parent, error),
+        _ => of_storage(path, error),
+    }
+}
+
 /// What somebody who was not let in is told.
 pub(crate) fn of_accounts(error: &AccountsError) -> Fault {
     let code = match error {

@@ -108,7 +108,8 @@ impl Session {
         let path = path.check().map_err(refusal::of_path)?;
         let home = &self.account.home;
         let made = if parents { home.make_directories(&path).await } else { home.make_directory(&path).await };
-        self.done("made directory", &path, made)
+        made.map_err(|error| refusal::of_creation(&path, &error))?;
+        self.done("made directory", &path, Ok(()))
     }
 
     async fn remove(&self, path: Claim<RemotePath>, recursive: bool) -> Result<Reply, Fault> {
@@ -166,7 +167,7 @@ impl Session {
         let spec = UploadSpec { path: path.clone(), size, modified, existing };
         match self.account.home.begin_upload(spec).await {
             Ok(partial) => Ok(Upload { path, partial }),
-            Err(error) => Err(refusal::of_storage(&path, &error)),
+            Err(error) => Err(refusal::of_creation(&path, &error)),
         }
     }
 

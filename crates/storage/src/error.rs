@@ -6,10 +6,10 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// Nothing stands at the path.
-    #[error("nothing stands there")]
+    #[error("no such file or directory")]
     NotFound,
     /// Something stands at the path already.
-    #[error("something stands there already")]
+    #[error("exists already")]
     Exists,
     /// The directory is not empty.
     #[error("the directory is not empty")]

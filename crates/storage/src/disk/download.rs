@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use netdisk_model::{Digest, Entry};
+use netdisk_model::{Digest, Entry, RemotePath};
 use rustix::fs::Stat;
 use tokio::task::JoinHandle;
 
@@ -13,7 +13,6 @@ use super::home::Directories;
 use crate::door::{Door, finish};
 use crate::error::StorageError;
 use crate::home::StoredFile;
-use netdisk_model::RemotePath;
 
 /// Bytes read at once: one data frame of the wire, and large enough that a call costs nothing beside the copy.
 const CHUNK_LEN: usize = 256 * 1024;
@@ -27,8 +26,8 @@ pub(super) struct DiskFile {
 }
 
 enum State {
-    Idle(Reader),
-    Reading(JoinHandle<Result<(Reader, Bytes), StorageError>>),
+    Idle(Box<Reader>),
+    Reading(JoinHandle<Result<(Box<Reader>, Bytes), StorageError>>),
     /// The end was reached, or a failure reported.
     Over,
 }
@@ -54,10 +53,10 @@ impl DiskFile {
             return Err(StorageError::Changed);
         }
         let reader = Reader { file, opened, hash: blake3::Hasher::new(), position: 0 };
-        Ok(Box::new(Self { door, entry, offset, state: State::Idle(reader), digest: Digest::of(b"") }))
+        Ok(Box::new(Self { door, entry, offset, state: State::Idle(Box::new(reader)), digest: Digest::of(b"") }))
     }
 
-    async fn start(&mut self, mut reader: Reader) {
+    async fn start(&mut self, mut reader: Box<Reader>) {
         let read = move || {
             let data = reader.read()?;
             Ok((reader, data))

@@ -33,8 +33,8 @@ pub(super) struct DiskPartialFile {
 }
 
 enum State {
-    Idle(Staged),
-    Writing(JoinHandle<Result<Staged, StorageError>>),
+    Idle(Box<Staged>),
+    Writing(JoinHandle<Result<Box<Staged>, StorageError>>),
     /// A write failed and was reported; the staged file is gone.
     Failed,
 }
@@ -61,11 +61,11 @@ impl DiskPartialFile {
         let file = rustix::fs::openat(&directories.staging, &id, flags, FILE_MODE)?;
         let declared = spec.size;
         let staged = Staged { directories, id, file: file.into(), hash: blake3::Hasher::new(), spec };
-        Ok(Box::new(Self { door, state: State::Idle(staged), declared, received: 0 }))
+        Ok(Box::new(Self { door, state: State::Idle(Box::new(staged)), declared, received: 0 }))
     }
 
     /// Waits for the write under way and takes the staged file out.
-    async fn settle(&mut self) -> Result<Staged, StorageError> {
+    async fn settle(&mut self) -> Result<Box<Staged>, StorageError> {
         match std::mem::replace(&mut self.state, State::Failed) {
             State::Idle(staged) => Ok(staged),
             State::Writing(write) => finish(write).await,
