@@ -1,5 +1,6 @@
 //! The program as a script sees it: output, exit codes, first contact.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -299,4 +300,27 @@ fn a_second_server_on_one_store_is_refused() {
     let data = data.path().to_str().expect("UTF-8");
     let text = program.fails(&["serve", "--listen", "127.0.0.1:0", "--data", data], 1);
     assert!(text.contains("another server uses this store"), "{text}");
+}
+
+#[test]
+fn a_server_whose_output_nobody_reads_serves_all_the_same() {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let program = Program::new();
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let address = free.to_string();
+    let mut server = program
+        .command(&["serve", "--listen", &address, "--data", data.path().to_str().expect("UTF-8")])
+        .stdout(writer)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the server starts");
+    // Its log says that it noticed, once it listens.
+    let mut log = BufReader::new(server.stderr.take().expect("piped")).lines();
+    let noticed = log.find(|line| line.as_ref().is_ok_and(|line| line.contains("standard output is closed")));
+    assert!(noticed.is_some());
+    program.ok(&["register", "alice", "--accept-new", "--server", &address]);
+    server.kill().expect("it runs");
+    server.wait().expect("it ends");
 }

@@ -126,15 +126,19 @@ pub(crate) fn start_log(default: LevelFilter) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says where the server is, once it accepts connections: scripts wait for these lines.
+/// Says where the server is, once it accepts connections: scripts wait for these lines. A reader that has gone, as in
+/// `serve | head -1`, is no reason not to serve.
 fn announce(listener: &TcpListener, identity: Option<&Identity>) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "listening on {}", listener.local_addr()?)?;
+    let mut text = format!("listening on {}\n", listener.local_addr()?);
     match identity {
-        Some(identity) => writeln!(out, "fingerprint {}", identity.fingerprint())?,
+        Some(identity) => text.push_str(&format!("fingerprint {}\n", identity.fingerprint())),
         None => tracing::warn!("plaintext: everybody on the way reads everything, passwords too"),
     }
-    Ok(out.flush()?)
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        tracing::warn!(%error, "standard output is closed");
+    }
+    Ok(())
 }
 
 /// SIGTERM or Ctrl-C stops the server; a second one ends the process at once.

@@ -25,7 +25,7 @@ pub(crate) fn try_it(args: &TryArgs, output: &Output) -> Result<(), Failure> {
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         let private = PrivateServer::start(&args.data)?;
         println!("A private server over {} listens on {}.", args.data.display(), private.endpoint);
-        println!("`register NAME` makes an account, `put FILE` and `get FILE` move files, `help` says the rest.");
+        println!("`register NAME` makes an account, `put FILE` and `get FILE` move files; try `help`.");
         let mut remote = private.remote();
         let outcome = shell::run(&private.runtime, &mut remote, None, output);
         private.stop();
