@@ -4,7 +4,7 @@
 //! - `transfers`, `many`: what the client library does over a real socket.
 //! - `wire`: raw bytes against the server, good and bad.
 //! - `program`, `shell`: what a person or a script sees.
-//! - `stop`: SIGTERM during uploads.
+//! - `stop`: SIGTERM during uploads. `terminal`: a person at a pseudo-terminal.
 //! - `python`: the independent client.
 
 mod fixture;
@@ -13,5 +13,6 @@ mod program;
 mod python;
 mod shell;
 mod stop;
+mod terminal;
 mod transfers;
 mod wire;

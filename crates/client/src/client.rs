@@ -11,6 +11,16 @@ use crate::error::ClientError;
 
 /// A user's connection to their home. Requests go one after the other; a fault leaves it usable, a
 /// [`ClientError::Connection`] does not.
+///
+/// ```no_run
+/// # async fn example(door: netdisk_client::Door) -> Result<(), Box<dyn std::error::Error>> {
+/// let password = netdisk_model::Password::new("correct horse");
+/// let mut client = door.log_in(&"alice".parse()?, password, false).await?;
+/// client.make_directory(&"/docs".parse()?, true).await?;
+/// client.close().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[expect(missing_debug_implementations, reason = "the stream behind it has nothing to show")]
 pub struct Client {
     connection: Connection<Box<dyn Stream>>,
@@ -20,6 +30,11 @@ pub struct Client {
 }
 
 /// What is in a directory.
+///
+/// ```
+/// let nothing = netdisk_client::Listing { entries: Vec::new(), skipped: 0 };
+/// assert!(nothing.entries.is_empty());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
     /// The entries, in no promised order.
@@ -30,7 +45,7 @@ pub struct Listing {
 
 /// What the server stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub(crate) struct Stored {
     /// Length in bytes.
     pub size: u64,
     /// Digest of the whole content, equal at both ends.

@@ -43,6 +43,12 @@ pub struct Endpoint {
 }
 
 /// Why a text is no [`Endpoint`].
+///
+/// ```
+/// use netdisk_client::{Endpoint, EndpointError};
+///
+/// assert_eq!("::1".parse::<Endpoint>(), Err(EndpointError));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a server is HOST or HOST:PORT; an IPv6 address stands in brackets")]
 pub struct EndpointError;
@@ -195,6 +201,15 @@ fn odd(endpoint: &Endpoint, trust: &Trust, error: ConnectionError) -> ClientErro
 }
 
 /// A server that has said hello and waits for somebody to register or log in.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use netdisk_client::{Trust, dial};
+/// let door = dial(&"127.0.0.1".parse()?, &Trust::Plaintext).await?;
+/// let client = door.log_in(&"alice".parse()?, netdisk_model::Password::new("correct horse"), false).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[expect(missing_debug_implementations, reason = "the stream behind it has nothing to show")]
 pub struct Door {
     connection: Connection<Box<dyn Stream>>,

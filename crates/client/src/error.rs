@@ -9,6 +9,13 @@ use netdisk_protocol::{ConnectionError, Fault, FaultCode};
 use crate::dial::Endpoint;
 
 /// Why a request, a transfer or a connection failed.
+///
+/// ```
+/// use netdisk_client::ClientError;
+/// use netdisk_protocol::FaultCode;
+///
+/// assert_eq!(ClientError::DigestMismatch.fault_code(), Some(FaultCode::DigestMismatch));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody answers there.
@@ -95,6 +102,14 @@ impl ClientError {
     }
 
     /// The fault code of this error, where the protocol has one for it.
+    ///
+    /// ```
+    /// use netdisk_client::ClientError;
+    /// use netdisk_protocol::{Fault, FaultCode};
+    ///
+    /// let error = ClientError::from(Fault::new(FaultCode::NotFound, "/a.txt: no such file or directory"));
+    /// assert_eq!(error.fault_code(), Some(FaultCode::NotFound));
+    /// ```
     pub fn fault_code(&self) -> Option<FaultCode> {
         match self {
             Self::Fault(fault) | Self::Connection(ConnectionError::Refused(fault)) => Some(fault.code),

@@ -32,7 +32,7 @@ mod observer;
 mod transfer;
 mod trust;
 
-pub use client::{Client, Listing, Stored};
+pub use client::{Client, Listing};
 pub use dial::{Door, Endpoint, EndpointError, dial, fingerprint_of};
 pub use error::ClientError;
 pub use observer::{Observer, Progress, Unobserved};

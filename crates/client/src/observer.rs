@@ -22,6 +22,11 @@ pub trait Observer: Send + Sync {
 }
 
 /// How far a transfer has come.
+///
+/// ```
+/// let half = netdisk_client::Progress { position: 1, size: Some(2) };
+/// assert_eq!(half.size.map(|size| size - half.position), Some(1));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// Bytes of the file that are done.

@@ -14,6 +14,11 @@ use crate::local::{PartFile, ReaderSource, WriterSink, modified_ms};
 use crate::observer::Observer;
 
 /// What happens to a file that stands where another goes.
+///
+/// ```
+/// let careful = netdisk_client::OnExisting::Refuse;
+/// assert_ne!(careful, netdisk_client::OnExisting::Replace);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnExisting {
     /// It is replaced, at one stroke.
@@ -23,6 +28,13 @@ pub enum OnExisting {
 }
 
 /// Where an upload comes from.
+///
+/// ```
+/// use netdisk_client::PutSource;
+///
+/// let file = PutSource::File("a.txt".into());
+/// let memory = PutSource::Stream(Box::new(&b"hello"[..]));
+/// ```
 #[expect(missing_debug_implementations, reason = "a stream has nothing to show")]
 pub enum PutSource {
     /// A file.
@@ -32,6 +44,13 @@ pub enum PutSource {
 }
 
 /// Where a download goes.
+///
+/// ```
+/// use netdisk_client::GetTarget;
+///
+/// let file = GetTarget::File("a.txt".into());
+/// let nowhere = GetTarget::Stream(Box::new(tokio::io::sink()));
+/// ```
 #[expect(missing_debug_implementations, reason = "a stream has nothing to show")]
 pub enum GetTarget {
     /// A file; until it is whole, it is `NAME.part` beside it.
@@ -41,6 +60,14 @@ pub enum GetTarget {
 }
 
 /// What came of a transfer.
+///
+/// ```
+/// use netdisk_client::Outcome;
+/// use netdisk_model::Digest;
+///
+/// let empty = Outcome { size: 0, digest: Digest::of(b"") };
+/// assert_eq!(empty.digest, Digest::of(b""));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
     /// Length of the file in bytes.

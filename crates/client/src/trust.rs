@@ -11,6 +11,14 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
 /// How a client knows its server.
+///
+/// ```
+/// use netdisk_client::Trust;
+///
+/// let fingerprint = format!("sha256:{}", "0a".repeat(32));
+/// let trust = Trust::Pinned(fingerprint.parse()?);
+/// # Ok::<(), netdisk_model::FingerprintError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
     /// TLS, and the server's key has this fingerprint.
