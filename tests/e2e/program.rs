@@ -324,3 +324,54 @@ fn a_server_whose_output_nobody_reads_serves_all_the_same() {
     server.kill().expect("it runs");
     server.wait().expect("it ends");
 }
+
+#[test]
+fn what_cannot_be_printed_is_an_error_and_what_nobody_reads_is_none() {
+    let scene = Scene::new();
+    let program = &scene.program;
+    for name in ["a", "b", "c"] {
+        program.write(name, b"");
+    }
+    program.ok(&["mkdir", "d"]);
+    // A reader that has gone: the work is done all the same.
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let status = program.command(&["put", "a", "b", "c", "d/"]).stdout(writer).status().expect("it runs");
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(program.ok(&["ls", "d"]), "a\nb\nc\n");
+    // A full disk behind standard output.
+    let full = || std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+    assert_eq!(program.command(&["ls"]).stdout(full()).status().expect("it runs").code(), Some(1));
+    let missing = program.command(&["stat", "missing", "--json"]).stdout(full()).status().expect("it runs");
+    assert_eq!(missing.code(), Some(6));
+}
+
+#[test]
+fn logging_out_leaves_nobody_in_unasked() {
+    let scene = Scene::new();
+    let program = &scene.program;
+    program.ok(&["register", "bob"]);
+    program.ok(&["login", "alice"]);
+    program.ok(&["logout"]);
+    program.fails(&["whoami"], 4);
+    assert_eq!(program.ok(&["whoami", "--user", "bob"]), "bob\n");
+    // A later login replaces an earlier one, and its token dies.
+    let logins = || std::fs::read_to_string(program.path("config/logins.json")).expect("there");
+    let old = logins();
+    program.ok(&["login", "bob"]);
+    let new = logins();
+    std::fs::write(program.path("config/logins.json"), old).expect("written");
+    let output =
+        program.command(&["whoami", "--user", "bob"]).env_remove("NETDISK_PASSWORD").output().expect("it runs");
+    assert_eq!(output.status.code(), Some(4), "the old token is worthless");
+    std::fs::write(program.path("config/logins.json"), new).expect("written");
+    assert_eq!(program.ok(&["whoami"]), "bob\n");
+}
+
+#[test]
+fn a_token_given_over_tls_is_never_sent_in_plaintext() {
+    let scene = Scene::new();
+    let program = &scene.program;
+    let output = program.command(&["ls", "--plaintext"]).env_remove("NETDISK_PASSWORD").output().expect("it runs");
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+}

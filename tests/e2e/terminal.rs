@@ -28,8 +28,11 @@ impl Terminal {
     fn open(program: &Program, line: &str) -> Self {
         let netdisk = program.command(&[]);
         let line = format!("stty cols 100 rows 40; {} {line}", netdisk.get_program().display());
-        let mut command = Command::new("script");
-        command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).current_dir(program.folder.path());
+        // A screen that never shows what is waited for ends after two minutes.
+        let mut command = Command::new("timeout");
+        command
+            .args(["120", "script", "--quiet", "--return", "--command", &line, "/dev/null"])
+            .current_dir(program.folder.path());
         command.env("NETDISK_HOME", program.path("config")).env("TERM", "xterm").env_remove("NETDISK_PASSWORD");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script runs");
         let keyboard = child.stdin.take().expect("piped");

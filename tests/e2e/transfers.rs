@@ -116,20 +116,43 @@ async fn an_existing_local_file_is_not_touched_unasked() {
 }
 
 #[tokio::test]
-async fn a_part_file_that_is_a_link_is_not_followed() {
+async fn what_stands_under_the_name_of_a_part_file_is_left_alone() {
     let server = TestServer::tls().await;
     let mut client = server.register("alice").await;
     let folder = tempfile::tempdir().expect("a temporary directory");
-    let precious = folder.path().join("precious");
-    std::fs::write(&precious, b"precious").expect("written");
-    std::os::unix::fs::symlink(&precious, folder.path().join("f.part")).expect("linked");
     let cancel = CancellationToken::new();
     let source = PutSource::Stream(Box::new(&b"content"[..]));
     put(&mut client, source, &path("/f"), OnExisting::Replace, &Unobserved, &cancel).await.expect("stored");
-    let target = GetTarget::File(folder.path().join("f"));
+
+    let precious = folder.path().join("precious");
+    std::fs::write(&precious, b"precious").expect("written");
+    std::os::unix::fs::symlink(&precious, folder.path().join("f.part")).expect("linked");
+    std::fs::write(folder.path().join("f.1.part"), b"mine").expect("written");
+    let target = || GetTarget::File(folder.path().join("f"));
+    get(&mut client, &path("/f"), target(), OnExisting::Refuse, &Unobserved, &cancel).await.expect("fetched");
+    let missing = get(&mut client, &path("/no"), target(), OnExisting::Replace, &Unobserved, &cancel).await;
+    assert!(matches!(missing, Err(ClientError::Fault(fault)) if fault.code == FaultCode::NotFound));
+
+    let read = |name: &str| std::fs::read(folder.path().join(name)).expect("there");
+    assert_eq!(
+        (read("precious"), read("f.1.part"), read("f")),
+        (b"precious".to_vec(), b"mine".to_vec(), b"content".to_vec())
+    );
+    assert!(folder.path().join("f.part").is_symlink());
+    assert_eq!(std::fs::read_dir(folder.path()).expect("there").count(), 4, "nothing of its own is left");
+}
+
+#[tokio::test]
+async fn a_target_that_cannot_be_made_leaves_the_connection_in_step() {
+    let server = TestServer::tls().await;
+    let mut client = server.register("alice").await;
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    std::fs::write(server.files("alice").join("f"), content(3_000_000)).expect("written");
+    let target = GetTarget::File(folder.path().join("missing").join("f"));
+    let cancel = CancellationToken::new();
     let refused = get(&mut client, &path("/f"), target, OnExisting::Refuse, &Unobserved, &cancel).await;
     assert!(matches!(refused, Err(ClientError::Local { .. })));
-    assert_eq!(std::fs::read(&precious).expect("there"), b"precious");
+    client.whoami().await.expect("in step");
 }
 
 #[tokio::test]
@@ -155,7 +178,11 @@ async fn a_file_that_grows_while_it_is_sent_is_not_stored() {
     let cancel = CancellationToken::new();
     let watch = Grow(local.clone());
     let refused = put(&mut client, PutSource::File(local), &path("/f"), OnExisting::Replace, &watch, &cancel).await;
-    let Err(ClientError::Fault(fault)) = refused else { panic!("stored") };
-    assert!(matches!(fault.code, FaultCode::Changed | FaultCode::SizeMismatch), "{fault:?}");
+    match refused {
+        // Who notices first depends on how the bytes fall; that it is a matter of this machine, or of sizes, does not.
+        Err(ClientError::Local { .. }) => {}
+        Err(ClientError::Fault(fault)) => assert_eq!(fault.code, FaultCode::SizeMismatch),
+        other => panic!("{other:?}"),
+    }
     assert!(client.list(&path("/"), true).await.expect("listed").entries.is_empty());
 }

@@ -108,6 +108,8 @@ async fn requests_that_are_none_end_a_session_with_a_fault() {
         frame(br#"{"id":2,"type":"format_disk"}"#),
         frame(br#"{"id":2}"#),
         frame(br#"{"id":-2,"type":"whoami"}"#),
+        frame(br#"{"id":0,"type":"whoami"}"#),
+        frame(br#"{"id":9007199254740992,"type":"whoami"}"#),
         frame(br#"{"id":2,"type":"stat"}"#),
         frame(br#"{"id":2,"type":"register","user":"bob","password":"correct horse"}"#),
         frame(long.as_bytes()),
@@ -409,4 +411,45 @@ async fn a_user_never_sees_another_users_files() {
         }
     }
     assert_eq!(std::fs::read(server.files("alice").join("secret")).expect("there"), b"hers");
+}
+
+#[tokio::test]
+async fn a_client_that_has_said_all_still_gets_its_answer() {
+    let server = TestServer::plaintext().await;
+    let mut raw = Raw::registered(&server, "alice").await;
+    std::fs::write(server.files("alice").join("f"), vec![7; 1_000_000]).expect("written");
+    raw.send(&json!({"id": 2, "type": "list", "path": "/"})).await;
+    raw.send(&json!({"id": 3, "type": "download", "path": "/f"})).await;
+    raw.stream.shutdown().await.expect("half closed");
+    let mut all = Vec::new();
+    raw.stream.read_to_end(&mut all).await.expect("closed properly");
+    let digest = Digest::of(&vec![7; 1_000_000]).to_string();
+    assert!(all.windows(digest.len()).any(|window| window == digest.as_bytes()), "the end of the body arrived");
+}
+
+#[tokio::test]
+async fn a_late_abort_inside_the_next_body_is_skipped() {
+    let server = TestServer::plaintext().await;
+    let mut raw = Raw::registered(&server, "alice").await;
+    raw.send(&json!({"id": 5, "type": "upload", "path": "/f", "body": "now"})).await;
+    raw.write(&data(b"hel")).await;
+    raw.send(&json!({"id": 4, "type": "abort", "code": "of_version_two", "message": "late"})).await;
+    raw.write(&[data(b"lo"), end(5, b"hello")].concat()).await;
+    assert_eq!(raw.recv().await["type"], "stored");
+    // An abort of its own body for a reason that is not known is cancelled, in a code that is.
+    raw.send(&json!({"id": 6, "type": "upload", "path": "/f", "body": "now"})).await;
+    raw.send(&json!({"id": 6, "type": "abort", "code": "of_version_two", "message": "no"})).await;
+    let fault = raw.recv().await;
+    assert_eq!((&fault["id"], &fault["code"]), (&json!(6), &json!("cancelled")));
+}
+
+#[tokio::test]
+async fn what_a_stranger_sends_is_not_quoted() {
+    let server = TestServer::plaintext().await;
+    let mut raw = Raw::connect(&server).await;
+    raw.send(&json!({"type": "hello", "version": 1, "software": "raw"})).await;
+    raw.recv().await;
+    raw.send(&json!({"id": 1, "type": "login\n2026 INFO forged", "user": "alice", "password": 12345678})).await;
+    let fault = raw.recv().await.to_string();
+    assert!(!fault.contains("forged") && !fault.contains("12345678"), "{fault}");
 }

@@ -1,16 +1,17 @@
 //! A logged-in connection: one method for each request.
 
-use netdisk_model::{Digest, Entry, RemotePath, Token, UserName, Version};
+use netdisk_model::{Digest, Entry, EntryKind, RemotePath, Token, UserName, Version};
 use netdisk_protocol::{
-    Connection, ConnectionError, FaultCode, Numbered, Reply, Request, Sink, Source, Stop, recv_body, send_body,
+    Connection, ConnectionError, Fault, FaultCode, Numbered, Reply, Request, Sink, Source, Stop, recv_body,
+    refuse_body, send_body,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::dial::Stream;
 use crate::error::ClientError;
 
-/// A user's connection to their home. Requests go one after the other; a fault leaves it usable, a
-/// [`ClientError::Connection`] does not.
+/// A user's connection to their home. Requests go one after the other; a fault leaves it usable, an error of which
+/// [`ClientError::ends_connection`] says so does not.
 ///
 /// ```no_run
 /// # async fn example(door: netdisk_client::Door) -> Result<(), Box<dyn std::error::Error>> {
@@ -273,7 +274,9 @@ impl Client {
     pub(crate) async fn begin_download(&mut self, path: &RemotePath, offset: u64) -> Result<(u64, Entry), ClientError> {
         let id = self.send(Request::Download { path: path.clone().into(), offset }).await?;
         match self.recv(id).await? {
-            Reply::Ready { offset: from, entry: Some(entry) } if from == offset && entry.path == *path => {
+            Reply::Ready { offset: from, entry: Some(entry) }
+                if from == offset && entry.path == *path && entry.kind == EntryKind::File =>
+            {
                 Ok((id, entry))
             }
             other => Err(unexpected(&other)),
@@ -288,6 +291,13 @@ impl Client {
         stop: &CancellationToken,
     ) -> Result<Digest, ClientError> {
         Ok(recv_body(&mut self.connection, id, sink, &stopped_by(stop)).await??)
+    }
+
+    /// Wants nothing of the body that [`Client::begin_download`] asked for.
+    pub(crate) async fn refuse_download(&mut self, id: u64) -> Result<(), ClientError> {
+        let fault = Fault::new(FaultCode::WriteFailed, FaultCode::WriteFailed.meaning());
+        refuse_body(&mut self.connection, id, fault).await?;
+        Ok(())
     }
 
     async fn ask_done(&mut self, request: Request) -> Result<(), ClientError> {
@@ -312,7 +322,8 @@ impl Client {
     async fn recv(&mut self, id: u64) -> Result<Reply, ClientError> {
         let reply: Numbered<Reply> = self.connection.recv().await?.ok_or(ConnectionError::Closed)?;
         match reply.message {
-            Reply::Fault(fault) if reply.id == id => Err(fault.into()),
+            // Made anew, so that its text is cut to the limit.
+            Reply::Fault(fault) if reply.id == id => Err(Fault::new(fault.code, fault.message).into()),
             Reply::Fault(fault) if reply.id == 0 => Err(ConnectionError::Refused(fault).into()),
             message if reply.id == id => Ok(message),
             _ => Err(ClientError::Unexpected(format!("a reply to request {} instead of {id}", reply.id))),

@@ -229,7 +229,7 @@ impl Door {
     /// # Errors
     /// A fault: `name_taken`, `bad_password`, `registration_closed`; a broken connection.
     pub async fn register(self, user: &UserName, password: Password, keep: bool) -> Result<Client, ClientError> {
-        self.enter(Admission::Register { user: user.clone().into(), password, keep }).await
+        self.enter(user, Admission::Register { user: user.clone().into(), password, keep }).await
     }
 
     /// Logs in by password; with `keep`, asks for a token for later logins.
@@ -246,7 +246,7 @@ impl Door {
     /// # Errors
     /// The fault `login_refused`; a broken connection.
     pub async fn log_in(self, user: &UserName, password: Password, keep: bool) -> Result<Client, ClientError> {
-        self.enter(Admission::Login { user: user.clone().into(), proof: Proof::Password(password), keep }).await
+        self.enter(user, Admission::Login { user: user.clone().into(), proof: Proof::Password(password), keep }).await
     }
 
     /// Logs in by a token from an earlier login.
@@ -262,15 +262,15 @@ impl Door {
     /// # Errors
     /// The fault `login_refused`; a broken connection.
     pub async fn log_in_by_token(self, user: &UserName, token: Token) -> Result<Client, ClientError> {
-        self.enter(Admission::Login { user: user.clone().into(), proof: Proof::Token(token), keep: false }).await
+        self.enter(user, Admission::Login { user: user.clone().into(), proof: Proof::Token(token), keep: false }).await
     }
 
-    async fn enter(mut self, admission: Admission) -> Result<Client, ClientError> {
+    async fn enter(mut self, who: &UserName, admission: Admission) -> Result<Client, ClientError> {
         let id = 1;
         self.connection.send(&Numbered::new(id, admission)).await?;
         let reply: Numbered<Reply> = self.connection.recv().await?.ok_or(ConnectionError::Closed)?;
         match reply.message {
-            Reply::Welcome { user, token } if reply.id == id => {
+            Reply::Welcome { user, token } if reply.id == id && user == *who => {
                 self.connection.admit();
                 Ok(Client::new(self.connection, user, token, id))
             }

@@ -96,6 +96,18 @@ fn plain(error: &io::Error) -> String {
 }
 
 impl ClientError {
+    /// Whether the connection is of no use any more: it broke, or may be out of step.
+    ///
+    /// ```
+    /// use netdisk_client::ClientError;
+    ///
+    /// assert!(ClientError::Unexpected("an answer to nothing".to_owned()).ends_connection());
+    /// assert!(!ClientError::DigestMismatch.ends_connection());
+    /// ```
+    pub fn ends_connection(&self) -> bool {
+        matches!(self, Self::Connection(_) | Self::Unexpected(_))
+    }
+
     /// Names the local file that an IO error concerns.
     pub(crate) fn local(path: &Path) -> impl Fn(io::Error) -> Self {
         move |error| Self::Local { path: path.to_owned(), error }

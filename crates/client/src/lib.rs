@@ -35,6 +35,7 @@ mod trust;
 pub use client::{Client, Listing};
 pub use dial::{Door, Endpoint, EndpointError, dial, fingerprint_of};
 pub use error::ClientError;
+pub use local::modified_ms;
 pub use observer::{Observer, Progress, Unobserved};
 pub use transfer::{GetTarget, OnExisting, Outcome, PutSource, get, put};
 pub use trust::Trust;

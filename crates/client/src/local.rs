@@ -1,7 +1,5 @@
 //! The local ends of transfers: any reader as a source, any writer as a sink, and the part file of a download.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use netdisk_model::Digest;
 use netdisk_protocol::limits::DATA_LEN_MAX;
 use netdisk_protocol::{Chunk, Fault, FaultCode, Sink, Source};
-use rustix::fs::{FlockOperation, RenameFlags};
+use rustix::fs::RenameFlags;
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -19,9 +17,12 @@ use crate::observer::{Observer, Progress};
 use crate::transfer::OnExisting;
 
 /// Reads a body from `reader`, hashing what it reads.
+///
+/// Names and errors of this machine are not the server's business: it is told a code, the caller gets the error.
 pub(crate) struct ReaderSource<'a, R> {
     reader: R,
-    name: String,
+    name: PathBuf,
+    failure: Option<std::io::Error>,
     size: Option<u64>,
     position: u64,
     hash: blake3::Hasher,
@@ -29,29 +30,33 @@ pub(crate) struct ReaderSource<'a, R> {
 }
 
 impl<'a, R: AsyncRead + Send + Unpin> ReaderSource<'a, R> {
-    pub(crate) fn new(reader: R, name: String, size: Option<u64>, observer: &'a dyn Observer) -> Self {
+    pub(crate) fn new(reader: R, name: PathBuf, size: Option<u64>, observer: &'a dyn Observer) -> Self {
         observer.progress(Progress { position: 0, size });
-        Self { reader, name, size, position: 0, hash: blake3::Hasher::new(), observer }
+        Self { reader, name, failure: None, size, position: 0, hash: blake3::Hasher::new(), observer }
     }
 }
 
 #[async_trait]
 impl<R: AsyncRead + Send + Unpin> Source for ReaderSource<'_, R> {
     async fn next(&mut self) -> Result<Chunk, Fault> {
-        let failed = |error: std::io::Error| Fault::new(FaultCode::ReadFailed, format!("{}: {error}", self.name));
         let mut data = BytesMut::with_capacity(DATA_LEN_MAX);
         while data.len() < DATA_LEN_MAX {
             let room = DATA_LEN_MAX - data.len();
-            if (&mut self.reader).take(room as u64).read_buf(&mut data).await.map_err(failed)? == 0 {
-                break;
+            match (&mut self.reader).take(room as u64).read_buf(&mut data).await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    self.failure = Some(error);
+                    return Err(fault(FaultCode::ReadFailed));
+                }
             }
         }
         if data.is_empty() {
             // A file that grew or shrank while it was sent is not the file that was announced.
             if let Some(size) = self.size.filter(|size| *size != self.position) {
-                let message =
-                    format!("{}: changed from {size} to {} bytes while it was sent", self.name, self.position);
-                return Err(Fault::new(FaultCode::Changed, message));
+                let text = format!("changed from {size} to {} bytes while it was sent", self.position);
+                self.failure = Some(std::io::Error::other(text));
+                return Err(fault(FaultCode::Changed));
             }
             return Ok(Chunk::End(self.hash.finalize().into()));
         }
@@ -62,10 +67,30 @@ impl<R: AsyncRead + Send + Unpin> Source for ReaderSource<'_, R> {
     }
 }
 
+impl<R> ReaderSource<'_, R> {
+    /// What went wrong here, if anything did; otherwise what the other side says.
+    pub(crate) fn failure_or(self, error: ClientError) -> ClientError {
+        local_or(self.name, self.failure, error)
+    }
+}
+
+/// What the other side is told of a failure here.
+fn fault(code: FaultCode) -> Fault {
+    Fault::new(code, code.meaning())
+}
+
+fn local_or(path: PathBuf, failure: Option<std::io::Error>, error: ClientError) -> ClientError {
+    match failure {
+        Some(error) => ClientError::Local { path, error },
+        None => error,
+    }
+}
+
 /// Writes a body to `writer`, hashing what it writes.
 pub(crate) struct WriterSink<'a, W> {
     writer: W,
-    name: String,
+    name: PathBuf,
+    failure: Option<std::io::Error>,
     size: u64,
     position: u64,
     hash: blake3::Hasher,
@@ -73,19 +98,23 @@ pub(crate) struct WriterSink<'a, W> {
 }
 
 impl<'a, W: AsyncWrite + Send + Unpin> WriterSink<'a, W> {
-    pub(crate) fn new(writer: W, name: String, size: u64, observer: &'a dyn Observer) -> Self {
+    pub(crate) fn new(writer: W, name: PathBuf, size: u64, observer: &'a dyn Observer) -> Self {
         observer.progress(Progress { position: 0, size: Some(size) });
-        Self { writer, name, size, position: 0, hash: blake3::Hasher::new(), observer }
+        Self { writer, name, failure: None, size, position: 0, hash: blake3::Hasher::new(), observer }
     }
 
     /// Makes sure that all of it was written and has the digest that the sender claims.
     pub(crate) async fn finish(mut self, claimed: Digest) -> Result<(W, u64), ClientError> {
-        let local = |error| ClientError::Local { path: self.name.clone().into(), error };
-        self.writer.flush().await.map_err(local)?;
+        self.writer.flush().await.map_err(ClientError::local(&self.name))?;
         if self.position != self.size || Digest::from(self.hash.finalize()) != claimed {
             return Err(ClientError::DigestMismatch);
         }
         Ok((self.writer, self.position))
+    }
+
+    /// What went wrong here, if anything did; otherwise what the other side says.
+    pub(crate) fn failure_or(self, error: ClientError) -> ClientError {
+        local_or(self.name, self.failure, error)
     }
 }
 
@@ -94,16 +123,12 @@ impl<W: AsyncWrite + Send + Unpin> Sink for WriterSink<'_, W> {
     async fn write(&mut self, data: Bytes) -> Result<(), Fault> {
         let position = self.position + data.len() as u64;
         if position > self.size {
-            let message = format!("{}: more than the {} bytes announced", self.name, self.size);
-            return Err(Fault::new(FaultCode::SizeMismatch, message));
+            return Err(Fault::new(FaultCode::SizeMismatch, format!("more than the {} bytes announced", self.size)));
         }
-        self.writer.write_all(&data).await.map_err(|error| {
-            let code = match error.kind() {
-                std::io::ErrorKind::StorageFull => FaultCode::Full,
-                _ => FaultCode::WriteFailed,
-            };
-            Fault::new(code, format!("{}: {error}", self.name))
-        })?;
+        if let Err(error) = self.writer.write_all(&data).await {
+            self.failure = Some(error);
+            return Err(fault(FaultCode::WriteFailed));
+        }
         self.hash.update(&data);
         self.position = position;
         self.observer.progress(Progress { position, size: Some(self.size) });
@@ -111,7 +136,7 @@ impl<W: AsyncWrite + Send + Unpin> Sink for WriterSink<'_, W> {
     }
 }
 
-/// An unfinished download: `NAME.part` beside its target, locked against a second transfer, gone when it is dropped.
+/// An unfinished download: `NAME.part` beside its target, made by this transfer alone and gone when it is dropped.
 pub(crate) struct PartFile {
     path: PathBuf,
     target: PathBuf,
@@ -119,25 +144,23 @@ pub(crate) struct PartFile {
 }
 
 impl PartFile {
-    /// Creates the part file of `target`.
-    pub(crate) fn create(target: &Path) -> Result<(Self, File), ClientError> {
-        let mut path = target.as_os_str().to_owned();
-        path.push(".part");
-        let path = PathBuf::from(path);
-        let mut options = OpenOptions::new();
-        // No link is followed, whoever planted it.
-        let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-        let file = options.write(true).create(true).truncate(false).custom_flags(nofollow).open(&path);
-        let file = file.map_err(ClientError::local(&path))?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(ClientError::LocalBusy { path }),
-            Err(error) => return Err(ClientError::local(&path)(error.into())),
+    /// Creates the part file of `target`; beside somebody's file of that name, one with another number.
+    pub(crate) async fn create(target: &Path) -> Result<(Self, File), ClientError> {
+        let mut number = 0;
+        loop {
+            let mut path = target.as_os_str().to_owned();
+            path.push(if number == 0 { ".part".to_owned() } else { format!(".{number}.part") });
+            let path = PathBuf::from(path);
+            // Exclusive: what stands there is somebody else's, be it a file, a link or a pipe.
+            match tokio::fs::OpenOptions::new().write(true).create_new(true).open(&path).await {
+                Ok(mut file) => {
+                    file.set_max_buf_size(DATA_LEN_MAX);
+                    return Ok((Self { path, target: target.to_owned(), committed: false }, file));
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(ClientError::local(&path)(error)),
+            }
         }
-        file.set_len(0).map_err(ClientError::local(&path))?;
-        let mut file = File::from_std(file);
-        file.set_max_buf_size(DATA_LEN_MAX);
-        Ok((Self { path, target: target.to_owned(), committed: false }, file))
     }
 
     /// Puts the file at its target, at one stroke and onto the disk.
@@ -177,7 +200,7 @@ impl PartFile {
 impl Drop for PartFile {
     fn drop(&mut self) {
         if !self.committed {
-            // It may never have been made, or be gone already.
+            // Whoever took it away has done what was to be done.
             drop(std::fs::remove_file(&self.path));
         }
     }
@@ -188,8 +211,15 @@ fn time(modified_ms: i64) -> Option<SystemTime> {
     if modified_ms < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
 }
 
-/// The time of last modification, in milliseconds since 1970-01-01 UTC.
-pub(crate) fn modified_ms(metadata: &std::fs::Metadata) -> Option<i64> {
+/// The time of last modification of a local file, in milliseconds since 1970-01-01 UTC, as an upload sends it; `None`
+/// where the file system keeps none.
+///
+/// ```
+/// let metadata = std::fs::metadata("Cargo.toml")?;
+/// assert!(netdisk_client::modified_ms(&metadata).is_some_and(|ms| ms > 0));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn modified_ms(metadata: &std::fs::Metadata) -> Option<i64> {
     match metadata.modified().ok()?.duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).ok(),
         Err(before) => i64::try_from(before.duration().as_millis()).ok().map(|ms| -ms),

@@ -108,15 +108,17 @@ pub async fn put(
     };
     let stored = match source {
         PutSource::Stream(stream) => {
-            let mut source = ReaderSource::new(stream, "the stream".to_owned(), None, observer);
-            client.upload(request(None, None), &mut source, cancel).await?
+            let mut source = ReaderSource::new(stream, "the stream".into(), None, observer);
+            let stored = client.upload(request(None, None), &mut source, cancel).await;
+            stored.map_err(|error| source.failure_or(error))?
         }
         PutSource::File(local) => {
             let (file, metadata) = open(&local).await.map_err(ClientError::local(&local))?;
             let size = Some(metadata.len());
             let request = request(size, modified_ms(&metadata));
-            let mut source = ReaderSource::new(file, local.display().to_string(), size, observer);
-            client.upload(request, &mut source, cancel).await?
+            let mut source = ReaderSource::new(file, local, size, observer);
+            let stored = client.upload(request, &mut source, cancel).await;
+            stored.map_err(|error| source.failure_or(error))?
         }
     };
     Ok(Outcome { size: stored.size, digest: stored.digest })
@@ -165,8 +167,11 @@ pub async fn get(
         GetTarget::File(local) => local,
         GetTarget::Stream(stream) => {
             let (id, entry) = client.begin_download(path, 0).await?;
-            let mut sink = WriterSink::new(stream, "the stream".to_owned(), entry.size, observer);
-            let digest = client.recv_download(id, &mut sink, cancel).await?;
+            let mut sink = WriterSink::new(stream, "the stream".into(), entry.size, observer);
+            let digest = match client.recv_download(id, &mut sink, cancel).await {
+                Ok(digest) => digest,
+                Err(error) => return Err(sink.failure_or(error)),
+            };
             let (_, size) = sink.finish(digest).await?;
             return Ok(Outcome { size, digest });
         }
@@ -174,10 +179,20 @@ pub async fn get(
     if existing == OnExisting::Refuse && tokio::fs::symlink_metadata(&local).await.is_ok() {
         return Err(ClientError::LocalExists { path: local });
     }
-    let (part, file) = PartFile::create(&local)?;
     let (id, entry) = client.begin_download(path, 0).await?;
-    let mut sink = WriterSink::new(file, local.display().to_string(), entry.size, observer);
-    let digest = client.recv_download(id, &mut sink, cancel).await?;
+    let (part, file) = match PartFile::create(&local).await {
+        Ok(part) => part,
+        Err(error) => {
+            // The body is on its way; the connection is to stay in step.
+            client.refuse_download(id).await?;
+            return Err(error);
+        }
+    };
+    let mut sink = WriterSink::new(file, local.clone(), entry.size, observer);
+    let digest = match client.recv_download(id, &mut sink, cancel).await {
+        Ok(digest) => digest,
+        Err(error) => return Err(sink.failure_or(error)),
+    };
     let (file, size) = sink.finish(digest).await?;
     part.commit(file, entry.modified, existing).await?;
     Ok(Outcome { size, digest })

@@ -34,12 +34,32 @@ pub enum EntryKind {
     Other,
 }
 
-/// The identity of one stored version of a file: equal versions have equal content.
+/// The identity of one stored version of a file: at one path, equal versions have equal content.
 ///
 /// Opaque: what it is made of is the back end's business. On the wire, 16 lower-case hexadecimal digits.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct Version(String);
+
+/// Why a text is no [`Version`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a version is 16 lower-case hexadecimal digits")]
+pub struct VersionError;
+
+impl TryFrom<String> for Version {
+    type Error = VersionError;
+
+    fn try_from(text: String) -> Result<Self, VersionError> {
+        let good = text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if good { Ok(Self(text)) } else { Err(VersionError) }
+    }
+}
+
+impl From<Version> for String {
+    fn from(version: Version) -> Self {
+        version.0
+    }
+}
 
 impl Version {
     /// Wraps the number that a back end chose.

@@ -18,7 +18,7 @@ mod secret;
 mod user_name;
 
 pub use digest::{Digest, DigestError};
-pub use entry::{Entry, EntryKind, Version};
+pub use entry::{Entry, EntryKind, Version, VersionError};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use remote_path::{COMPONENT_LEN_MAX, DEPTH_MAX, PATH_LEN_MAX, PathError, RemotePath};
 pub use secret::{PASSWORD_LEN_MAX, PASSWORD_LEN_MIN, Password, PasswordError, Token};

@@ -32,7 +32,8 @@ impl UserName {
 }
 
 fn is_letter_or_digit(c: char) -> bool {
-    c.is_alphanumeric() && c.to_lowercase().eq([c])
+    // Hangul fillers are letters that nobody sees.
+    c.is_alphanumeric() && c.to_lowercase().eq([c]) && !matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}')
 }
 
 impl FromStr for UserName {
@@ -91,9 +92,24 @@ mod tests {
     #[test]
     fn names_that_could_be_paths_or_look_alikes_are_refused() {
         let long = "x".repeat(USER_NAME_LEN_MAX + 1);
-        for name in
-            ["", ".", "..", ".hidden", "-rf", "a/b", "a\\b", "a b", "Alice", "a\0", "a\n", "ａlice", "e\u{301}", &long]
-        {
+        for name in [
+            "",
+            ".",
+            "..",
+            ".hidden",
+            "-rf",
+            "a/b",
+            "a\\b",
+            "a b",
+            "Alice",
+            "a\0",
+            "a\n",
+            "a\u{1160}",
+            "\u{115f}",
+            "ａlice",
+            "e\u{301}",
+            &long,
+        ] {
             assert!(name.parse::<UserName>().is_err(), "{name:?}");
         }
     }

@@ -26,8 +26,15 @@ pub(crate) struct Login {
 }
 
 type Pins = BTreeMap<String, Fingerprint>;
-/// By server; the last entry of a server is who logged in last.
-type Logins = BTreeMap<String, Vec<Login>>;
+type Logins = BTreeMap<String, LoginsOfServer>;
+
+/// The logins that were kept for one server.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct LoginsOfServer {
+    /// Who logged in last and has not logged out since.
+    current: Option<UserName>,
+    kept: Vec<Login>,
+}
 
 impl Config {
     /// The folder of `profile`: in `NETDISK_HOME`, otherwise where the platform keeps configuration.
@@ -69,29 +76,32 @@ impl Config {
         self.write(&self.pins_path(), &pins)
     }
 
-    /// The login that was kept for a server: of `user`, or of whoever logged in last.
-    pub(crate) fn login(&self, endpoint: &Endpoint, user: Option<&UserName>) -> anyhow::Result<Option<Login>> {
-        let mut logins = read::<Logins>(&self.logins_path())?.remove(&endpoint.to_string()).unwrap_or_default();
-        logins.retain(|login| user.is_none_or(|user| login.user == *user));
-        Ok(logins.pop())
+    /// The login that was kept for a server: of `user`, or of whoever logged in last and has not logged out since.
+    pub(crate) fn login(&self, server: &str, user: Option<&UserName>) -> anyhow::Result<Option<Login>> {
+        let of_server = read::<Logins>(&self.logins_path())?.remove(server).unwrap_or_default();
+        let user = user.or(of_server.current.as_ref());
+        Ok(of_server.kept.iter().find(|login| Some(&login.user) == user).cloned())
     }
 
-    /// Remembers a login.
-    pub(crate) fn set_login(&self, endpoint: &Endpoint, login: Login) -> anyhow::Result<()> {
+    /// Remembers a login; gives the one that it replaces.
+    pub(crate) fn set_login(&self, server: &str, login: Login) -> anyhow::Result<Option<Login>> {
         let mut logins = read::<Logins>(&self.logins_path())?;
-        let of_server = logins.entry(endpoint.to_string()).or_default();
-        of_server.retain(|known| known.user != login.user);
-        of_server.push(login);
-        self.write(&self.logins_path(), &logins)
+        let of_server = logins.entry(server.to_owned()).or_default();
+        let replaced = of_server.kept.iter().position(|known| known.user == login.user);
+        let replaced = replaced.map(|at| of_server.kept.remove(at));
+        of_server.current = Some(login.user.clone());
+        of_server.kept.push(login);
+        self.write(&self.logins_path(), &logins)?;
+        Ok(replaced)
     }
 
-    /// Forgets a login.
-    pub(crate) fn forget_login(&self, endpoint: &Endpoint, user: &UserName) -> anyhow::Result<()> {
+    /// Forgets a login. Nobody else takes its place unasked.
+    pub(crate) fn forget_login(&self, server: &str, user: &UserName) -> anyhow::Result<()> {
         let mut logins = read::<Logins>(&self.logins_path())?;
-        if let Some(of_server) = logins.get_mut(&endpoint.to_string()) {
-            of_server.retain(|known| known.user != *user);
+        if let Some(of_server) = logins.get_mut(server) {
+            of_server.kept.retain(|known| known.user != *user);
+            of_server.current.take_if(|current| current == user);
         }
-        logins.retain(|_, of_server| !of_server.is_empty());
         self.write(&self.logins_path(), &logins)
     }
 
@@ -139,17 +149,17 @@ mod tests {
     #[test]
     fn the_last_login_is_the_default_and_each_can_be_forgotten() {
         let (config, _folder) = config();
-        let endpoint: Endpoint = "localhost".parse().expect("an endpoint");
+        let endpoint = "localhost:8001";
         let login = |name: &str| Login { user: name.parse().expect("a name"), token: Token::from_random(&[1; 32]) };
-        config.set_login(&endpoint, login("alice")).expect("written");
-        config.set_login(&endpoint, login("bob")).expect("written");
-        config.set_login(&endpoint, login("alice")).expect("written");
-        let last = |config: &Config| config.login(&endpoint, None).expect("read").map(|login| login.user.to_string());
+        config.set_login(endpoint, login("alice")).expect("written");
+        config.set_login(endpoint, login("bob")).expect("written");
+        assert!(config.set_login(endpoint, login("alice")).expect("written").is_some(), "it replaces one");
+        let last = |config: &Config| config.login(endpoint, None).expect("read").map(|login| login.user.to_string());
         assert_eq!(last(&config).as_deref(), Some("alice"));
         let bob = "bob".parse().expect("a name");
-        assert!(config.login(&endpoint, Some(&bob)).expect("read").is_some());
-        config.forget_login(&endpoint, &"alice".parse().expect("a name")).expect("written");
-        assert_eq!(last(&config).as_deref(), Some("bob"));
+        assert!(config.login(endpoint, Some(&bob)).expect("read").is_some());
+        config.forget_login(endpoint, &"alice".parse().expect("a name")).expect("written");
+        assert_eq!(last(&config), None, "nobody else takes the place of who logged out");
         let mode = fs::metadata(config.logins_path()).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

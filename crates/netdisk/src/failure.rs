@@ -60,6 +60,11 @@ impl Failure {
         Self::Usage(text.into())
     }
 
+    /// Standard output cannot be written to.
+    pub(crate) fn output(error: io::Error) -> Self {
+        Self::Unexpected(anyhow::Error::new(error).context("standard output"))
+    }
+
     pub(crate) fn unexpected(error: impl Into<anyhow::Error>) -> Self {
         Self::Unexpected(error.into())
     }
@@ -107,12 +112,11 @@ impl Failure {
 
     /// Whether the connection is of no use any more.
     pub(crate) fn ends_connection(&self) -> bool {
-        let error = match self {
-            Self::Client(error) | Self::About { error, .. } => error,
-            Self::Interrupted => return true,
-            _ => return false,
-        };
-        matches!(error, ClientError::Connection(_) | ClientError::Unexpected(_))
+        match self {
+            Self::Client(error) | Self::About { error, .. } => error.ends_connection(),
+            Self::Interrupted => true,
+            _ => false,
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod interrupt;
 mod output;
 mod passwords;
 mod progress;
+mod question;
 mod remote;
 mod run;
 mod serve;
@@ -42,16 +43,15 @@ pub fn main() -> ExitCode {
     };
     let output = Output::new(cli.connect.json, cli.connect.quiet);
     let outcome = match cli.mode {
-        Some(Mode::Serve(args)) => {
-            cli::refuse_connect_options(&matches, "serve").and_then(|()| serve::serve(args, cli.connect.plaintext))
-        }
+        Some(Mode::Serve(args)) => cli::refuse_connect_options(&matches, "serve")
+            .and_then(|()| serve::serve(args, cli.connect.plaintext, &output)),
         Some(Mode::Try(args)) => {
             cli::refuse_connect_options(&matches, "try").and_then(|()| try_it::try_it(&args, &output))
         }
         Some(Mode::Shell) | None => shell::shell(cli.connect, &output),
         Some(Mode::Command(command)) => run::one_shot(cli.connect, command, &output),
     };
-    match outcome {
+    match outcome.and_then(|()| output.finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output.failure(&failure);

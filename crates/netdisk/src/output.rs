@@ -1,12 +1,13 @@
 //! What is printed: lines for people, or one JSON object a line for scripts.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::{Arc, OnceLock};
 
 use netdisk_client::Outcome;
 use netdisk_model::{Entry, EntryKind};
 use serde_json::{Value, json};
 
-use crate::escape::escape;
+use crate::escape::{escape, escape_json};
 use crate::failure::Failure;
 
 /// Where results go.
@@ -14,11 +15,30 @@ use crate::failure::Failure;
 pub(crate) struct Output {
     json: bool,
     quiet: bool,
+    /// The first failure to write. Work goes on: it was asked for, whoever reads of it.
+    lost: Arc<OnceLock<io::Error>>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet }
+        Self { json, quiet, lost: Arc::default() }
+    }
+
+    /// Whether all could be written. A reader that has gone (`| head`) has seen enough.
+    pub(crate) fn finish(&self) -> Result<(), Failure> {
+        match self.lost.get() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::output(io::Error::new(error.kind(), error.to_string())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Text for people that no script reads.
+    pub(crate) fn text(&self, text: &str) {
+        if !self.json {
+            text.lines().for_each(|line| self.print(line, Value::Null));
+        }
     }
 
     /// Whether progress bars are wanted and can be shown.
@@ -91,11 +111,10 @@ impl Output {
     }
 
     fn print(&self, text: &str, event: Value) {
-        let line = if self.json { event.to_string() } else { escape(text).into_owned() };
+        let line = if self.json { escape_json(&event.to_string()) } else { escape(text).into_owned() };
         let mut out = io::stdout().lock();
-        // Whoever closed the pipe (`| head`) has seen enough.
-        if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
-            std::process::exit(0);
+        if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
+            self.lost.get_or_init(|| error);
         }
     }
 }

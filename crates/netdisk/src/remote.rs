@@ -6,6 +6,7 @@ use netdisk_protocol::FaultCode;
 
 use crate::cli::ConnectArgs;
 use crate::config::{Config, Login};
+use crate::escape::escape;
 use crate::failure::Failure;
 use crate::passwords::{self, Purpose};
 use crate::trust;
@@ -88,7 +89,7 @@ impl Remote {
         let user = self.who(name)?;
         let password = self.password(&user, Purpose::Register).await?;
         let client = self.dial().await?.register(&user, password, true).await?;
-        self.logged_in(client)
+        self.logged_in(client).await
     }
 
     /// Makes an account with a password that nobody typed, and gives its connection.
@@ -102,7 +103,7 @@ impl Remote {
         let user = self.who(name)?;
         let password = self.password(&user, Purpose::Login).await?;
         let client = self.dial().await?.log_in(&user, password, true).await?;
-        self.logged_in(client)
+        self.logged_in(client).await
     }
 
     /// Makes the kept login worthless and forgets it; gives whose it was.
@@ -121,7 +122,7 @@ impl Remote {
         self.login = None;
         self.directory = RemotePath::root();
         if let Memory::Kept(config) = &self.memory {
-            config.forget_login(&self.args.server, &login.user).map_err(Failure::Unexpected)?;
+            config.forget_login(&self.login_key(), &login.user).map_err(Failure::Unexpected)?;
         }
         Ok(login.user)
     }
@@ -161,7 +162,7 @@ impl Remote {
             (Some(login), _) => Ok(Some(login.clone())),
             (None, Memory::Forgotten) => Ok(None),
             (None, Memory::Kept(config)) => {
-                config.login(&self.args.server, self.args.user.as_ref()).map_err(Failure::Unexpected)
+                config.login(&self.login_key(), self.args.user.as_ref()).map_err(Failure::Unexpected)
             }
         }
     }
@@ -197,16 +198,40 @@ impl Remote {
         passwords::ask(&format!("{user}@{}", self.args.server), purpose)
     }
 
-    fn logged_in(&mut self, client: Client) -> Result<&UserName, Failure> {
+    async fn logged_in(&mut self, client: Client) -> Result<&UserName, Failure> {
         let token: Option<Token> = client.token().cloned();
         self.directory = RemotePath::root();
         if let Some(token) = token {
             let login = Login { user: client.user().clone(), token };
-            if let Memory::Kept(config) = &self.memory {
-                config.set_login(&self.args.server, login.clone()).map_err(Failure::Unexpected)?;
+            if let Memory::Kept(config) = &self.memory
+                && let Some(old) = config.set_login(&self.login_key(), login.clone()).map_err(Failure::Unexpected)?
+            {
+                self.revoke(old).await;
             }
             self.login = Some(login);
         }
         Ok(self.client.insert(client).user())
+    }
+
+    /// Makes a token worthless that a new login replaces. Whether it works or not, the new login holds.
+    async fn revoke(&mut self, old: Login) {
+        let revoked = async {
+            let client = self.dial().await?.log_in_by_token(&old.user, old.token).await?;
+            Ok::<_, Failure>(client.log_out().await?)
+        };
+        match revoked.await {
+            Ok(()) => {}
+            // It was worthless already.
+            Err(Failure::Client(ClientError::Fault(fault))) if fault.code == FaultCode::LoginRefused => {}
+            Err(failure) => {
+                eprintln!("netdisk: the token of the last login stays valid: {}", escape(&failure.to_string()))
+            }
+        }
+    }
+
+    /// Under which name logins are kept. A token that was given over TLS is never sent in plaintext.
+    fn login_key(&self) -> String {
+        let transport = if self.args.plaintext { "plaintext " } else { "" };
+        format!("{transport}{}", self.args.server)
     }
 }

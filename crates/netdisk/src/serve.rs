@@ -16,6 +16,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{RegistrationArg, ServeArgs};
 use crate::failure::Failure;
+use crate::output::Output;
 
 /// The configuration file: the options of the command line by the same names.
 #[derive(Debug, Default, Deserialize)]
@@ -73,14 +74,15 @@ fn read(path: &Path) -> Result<File, Failure> {
 }
 
 /// Runs the server until a signal stops it.
-pub(crate) fn serve(args: ServeArgs, plaintext: bool) -> Result<(), Failure> {
+pub(crate) fn serve(args: ServeArgs, plaintext: bool, output: &Output) -> Result<(), Failure> {
     let check = args.check;
     let options = Options::new(args, plaintext)?;
     if check {
-        println!("{}", options.explain());
+        output.text(&options.explain());
         return Ok(());
     }
     start_log(LevelFilter::INFO)?;
+    raise_descriptor_limit();
     let (server, identity) = open(&options.data, options.plaintext, options.registration)?;
     let runtime = crate::runtime()?;
     runtime.block_on(async {
@@ -94,6 +96,15 @@ pub(crate) fn serve(args: ServeArgs, plaintext: bool) -> Result<(), Failure> {
         server.run(listener, shutdown).await;
         Ok(())
     })
+}
+
+/// Takes as many descriptors as the system grants: a connection needs one and each file under way another.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// Opens the store and makes a server over it.

@@ -8,10 +8,11 @@ use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 use rustyline::{Editor, Helper, Highlighter, Hinter, Validator};
+use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::cli::ConnectArgs;
-use crate::command::{Line, ShellCommand};
+use crate::command::{Command, Line, ShellCommand};
 use crate::config::Config;
 use crate::escape::escape;
 use crate::failure::Failure;
@@ -138,12 +139,23 @@ fn run_line(runtime: &Runtime, remote: &mut Remote, line: &str, output: &Output)
         }
     };
     match command {
+        // The shell reads its own lines from there.
+        ShellCommand::Common(Command::Put(args)) if args.paths.iter().any(|path| path == "-") => {
+            return Err(Failure::usage(
+                "`put -` takes standard input, from which the shell reads; run it as a command",
+            ));
+        }
         ShellCommand::Common(command) => runtime.block_on(run::run(remote, command, output))?,
-        ShellCommand::Cd { path } => runtime.block_on(cd(remote, path.as_deref().unwrap_or("/")))?,
-        ShellCommand::Pwd => println!("{}", escape(remote.directory.as_str())),
+        ShellCommand::Cd { path } => runtime.block_on(run::change_directory(remote, path.as_deref().unwrap_or("/")))?,
+        ShellCommand::Pwd => {
+            output.result(remote.directory.as_str(), json!({"event": "done", "path": remote.directory}))
+        }
         ShellCommand::Lcd { path } => lcd(path)?,
-        ShellCommand::Lpwd => println!("{}", std::env::current_dir().map_err(Failure::unexpected)?.display()),
-        ShellCommand::Lls { path } => lls(path.unwrap_or_else(|| ".".into()))?,
+        ShellCommand::Lpwd => {
+            let directory = std::env::current_dir().map_err(Failure::unexpected)?.display().to_string();
+            output.result(&directory, json!({"event": "done", "path": directory}));
+        }
+        ShellCommand::Lls { path } => lls(path.unwrap_or_else(|| ".".into()), output)?,
         ShellCommand::Exit => return Ok(Next::Leave),
     }
     Ok(Next::Line)
@@ -156,16 +168,6 @@ fn usage_text(error: &clap::Error) -> String {
     format!("{}; `help` lists the commands", first.trim_start_matches("error: "))
 }
 
-async fn cd(remote: &mut Remote, typed: &str) -> Result<(), Failure> {
-    let path = remote.resolve(typed)?;
-    let entry = remote.client().await?.stat(&path).await?;
-    if entry.kind != netdisk_model::EntryKind::Directory {
-        return Err(Failure::Refused(format!("{path}: not a directory")));
-    }
-    remote.directory = path;
-    Ok(())
-}
-
 fn lcd(path: Option<PathBuf>) -> Result<(), Failure> {
     let path = match path {
         Some(path) => path,
@@ -174,7 +176,7 @@ fn lcd(path: Option<PathBuf>) -> Result<(), Failure> {
     std::env::set_current_dir(&path).map_err(|error| local(path, error))
 }
 
-fn lls(path: PathBuf) -> Result<(), Failure> {
+fn lls(path: PathBuf, output: &Output) -> Result<(), Failure> {
     let read = || -> io::Result<Vec<String>> {
         std::fs::read_dir(&path)?
             .map(|found| {
@@ -187,7 +189,7 @@ fn lls(path: PathBuf) -> Result<(), Failure> {
     let mut names = read().map_err(|error| local(path.clone(), error))?;
     names.sort();
     for name in names {
-        println!("{}", escape(&name));
+        output.result(&name, json!({"event": "entry", "name": name}));
     }
     Ok(())
 }

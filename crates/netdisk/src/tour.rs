@@ -6,13 +6,14 @@ use netdisk_client::{GetTarget, OnExisting, PutSource, Unobserved, get, put};
 use netdisk_model::{Digest, Password, RemotePath};
 
 use crate::failure::Failure;
+use crate::output::Output;
 use crate::remote::Remote;
 
 /// Size of the files that travel, in bytes: several frames, and no multiple of one.
 const FILE_LEN: usize = 1_000_003;
 
 /// Registers, puts, overwrites, lists, gets, and compares digests.
-pub(crate) async fn play(remote: &mut Remote) -> Result<(), Failure> {
+pub(crate) async fn play(remote: &mut Remote, output: &Output) -> Result<(), Failure> {
     let folder = tempfile::tempdir().map_err(Failure::unexpected)?;
     let (old, new) = (folder.path().join("old"), folder.path().join("new"));
     write_random(&old)?;
@@ -22,7 +23,7 @@ pub(crate) async fn play(remote: &mut Remote) -> Result<(), Failure> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(Failure::unexpected)?;
     let client = remote.register_as(&user, Password::new(hex::encode(random))).await?;
-    println!("register  {user}");
+    output.text(&format!("register  {user}"));
 
     let path = RemotePath::root().join("夏天 [1].bin").map_err(Failure::unexpected)?;
     let cancel = tokio_util::sync::CancellationToken::new();
@@ -30,16 +31,16 @@ pub(crate) async fn play(remote: &mut Remote) -> Result<(), Failure> {
     for (verb, local) in [("put", &old), ("overwrite", &new)] {
         let source = PutSource::File(local.clone());
         let outcome = put(client, source, &path, OnExisting::Replace, &Unobserved, &cancel).await?;
-        println!("{verb:<9} {path}  {} bytes  blake3:{}", outcome.size, outcome.digest);
+        output.text(&format!("{verb:<9} {path}  {} bytes  blake3:{}", outcome.size, outcome.digest));
         digests.push(outcome.digest);
     }
     for entry in client.list(&RemotePath::root(), false).await?.entries {
-        println!("ls        {}  {} bytes", entry.path, entry.size);
+        output.text(&format!("ls        {}  {} bytes", entry.path, entry.size));
     }
     let back = folder.path().join("back");
     let target = GetTarget::File(back.clone());
     let outcome = get(client, &path, target, OnExisting::Refuse, &Unobserved, &cancel).await?;
-    println!("get       {path}  {} bytes  blake3:{}", outcome.size, outcome.digest);
+    output.text(&format!("get       {path}  {} bytes  blake3:{}", outcome.size, outcome.digest));
     remote.close().await;
 
     let sent = digest_of(&new)?;
@@ -47,7 +48,7 @@ pub(crate) async fn play(remote: &mut Remote) -> Result<(), Failure> {
     if sent != received || digests != [digest_of(&old)?, sent] {
         return Err(Failure::Integrity(format!("sent {sent}, received {received}")));
     }
-    println!("digests   equal: what came back is what was sent last");
+    output.text("digests   equal: what came back is what was sent last");
     Ok(())
 }
 

@@ -1,13 +1,12 @@
 //! First contact: whether a server is the right one, asked once and remembered.
 
-use std::io::{self, IsTerminal as _, Write as _};
-
 use netdisk_client::{ClientError, Endpoint, Trust, fingerprint_of};
 use netdisk_model::Fingerprint;
 
 use crate::cli::ConnectArgs;
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::question;
 
 /// Decides how to know the server: by what was said, by what is remembered, by asking, or not at all.
 pub(crate) async fn decide(args: &ConnectArgs, config: &Config) -> Result<Trust, Failure> {
@@ -57,7 +56,7 @@ pub(crate) fn explain(error: ClientError, config: &Config) -> Failure {
 }
 
 fn ask(endpoint: &Endpoint, shown: Fingerprint) -> Result<(), Failure> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !question::can_be_asked() {
         return Err(Failure::NotTrusted(format!(
             "{endpoint} is not known yet; its fingerprint is {shown}. If that is what the server printed at its start, \
              use --fingerprint {shown}, or --accept-new to trust whoever answers first",
@@ -65,12 +64,8 @@ fn ask(endpoint: &Endpoint, shown: Fingerprint) -> Result<(), Failure> {
     }
     eprintln!("{endpoint} is not known yet. It shows this fingerprint; compare it with what the server printed:");
     eprintln!("  {shown}");
-    eprint!("Trust it from now on? [y/N] ");
-    io::stderr().flush().map_err(Failure::unexpected)?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(Failure::unexpected)?;
-    match answer.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(Failure::NotTrusted(format!("{endpoint} is not trusted; nothing was sent"))),
+    match question::ask("Trust it from now on?")? {
+        true => Ok(()),
+        false => Err(Failure::NotTrusted(format!("{endpoint} is not trusted; nothing was sent"))),
     }
 }

@@ -24,17 +24,20 @@ pub(crate) fn try_it(args: &TryArgs, output: &Output) -> Result<(), Failure> {
     serve::start_log(LevelFilter::WARN)?;
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         let private = PrivateServer::start(&args.data)?;
-        println!("A private server over {} listens on {}.", args.data.display(), private.endpoint);
-        println!("`register NAME` makes an account, `put FILE` and `get FILE` move files; try `help`.");
+        output.text(&format!("A private server over {} listens on {}.", args.data.display(), private.endpoint));
+        output.text("`register NAME` makes an account, `put FILE` and `get FILE` move files; try `help`.");
         let mut remote = private.remote();
         let outcome = shell::run(&private.runtime, &mut remote, None, output);
         private.stop();
         return outcome;
     }
     let store = tempfile::tempdir().map_err(Failure::unexpected)?;
-    println!("No terminal: a short tour over a store in {}, thrown away at its end.", store.path().display());
+    output.text(&format!(
+        "No terminal: a short tour over a store in {}, thrown away at its end.",
+        store.path().display()
+    ));
     let private = PrivateServer::start(store.path())?;
-    let outcome = private.runtime.block_on(tour::play(&mut private.remote()));
+    let outcome = private.runtime.block_on(tour::play(&mut private.remote(), output));
     private.stop();
     outcome
 }

@@ -33,6 +33,18 @@ pub enum BodyPart {
     Abort(Fault),
 }
 
+impl BodyPart {
+    /// An abort for a reason that this version does not know is an abort all the same: what is passed on is known.
+    pub(crate) fn with_known_code(self) -> Self {
+        match self {
+            Self::Abort(fault) if fault.code == FaultCode::Unknown => {
+                Self::Abort(Fault::new(FaultCode::Cancelled, fault.message))
+            }
+            part => part,
+        }
+    }
+}
+
 /// Where a body comes from.
 #[async_trait]
 pub trait Source: Send {
@@ -75,6 +87,11 @@ impl Stop {
         Self { token, code }
     }
 
+    /// What is said, once no more is wanted.
+    pub fn check(&self) -> Result<(), Fault> {
+        if self.token.is_cancelled() { Err(self.fault()) } else { Ok(()) }
+    }
+
     fn fault(&self) -> Fault {
         Fault::new(self.code, self.code.meaning())
     }
@@ -97,8 +114,8 @@ pub async fn send_body<S: AsyncRead + AsyncWrite>(
         if let Some(fault) = connection.try_recv_abort(id)? {
             break Err(fault);
         }
-        if stop.token.is_cancelled() {
-            break Err(stop.fault());
+        if let Err(fault) = stop.check() {
+            break Err(fault);
         }
         match connection.keep_alive(source.next()).await? {
             Ok(Chunk::Data(data)) => connection.feed_data(data).await?,
@@ -136,10 +153,11 @@ pub async fn recv_body<S: AsyncRead + AsyncWrite>(
         };
         match part {
             Part::Data(data) => {
-                if let Err(fault) = sink.write(data).await {
+                if let Err(fault) = connection.keep_alive(sink.write(data)).await? {
                     return refuse_body(connection, id, fault).await.map(Err);
                 }
             }
+            Part::LateAbort => {}
             Part::Last(BodyPart::End { digest }) => return Ok(Ok(digest)),
             Part::Last(BodyPart::Abort(fault)) => return Ok(Err(fault)),
         }
@@ -156,13 +174,14 @@ pub async fn refuse_body<S: AsyncRead + AsyncWrite>(
     fault: Fault,
 ) -> Result<Fault, ConnectionError> {
     connection.send(&Numbered::new(id, BodyPart::Abort(fault.clone()))).await?;
-    while let Part::Data(_) = recv_part(connection, id).await? {}
+    while let Part::Data(_) | Part::LateAbort = recv_part(connection, id).await? {}
     Ok(fault)
 }
 
 enum Part {
     Data(Bytes),
     Last(BodyPart),
+    LateAbort,
 }
 
 /// Cancel safe.
@@ -172,10 +191,12 @@ async fn recv_part<S: AsyncRead + AsyncWrite>(
 ) -> Result<Part, ConnectionError> {
     match connection.recv_frame().await?.ok_or(ConnectionError::Closed)? {
         Frame::Data(data) => Ok(Part::Data(data)),
-        Frame::Heartbeat => Err(ConnectionError::NotAMessage("a heartbeat".to_owned())),
+        Frame::Heartbeat => Err(ConnectionError::not_a_message("a heartbeat")),
         Frame::Message(payload) => match serde_json::from_slice::<Numbered<BodyPart>>(&payload) {
-            Ok(part) if part.id == id => Ok(Part::Last(part.message)),
-            Ok(part) => Err(ConnectionError::NotAMessage(format!("the end of body {} inside body {id}", part.id))),
+            Ok(part) if part.id == id => Ok(Part::Last(part.message.with_known_code())),
+            // It crossed the end of its own body, which came before this one.
+            Ok(Numbered { message: BodyPart::Abort(_), .. }) => Ok(Part::LateAbort),
+            Ok(part) => Err(ConnectionError::not_a_message(format!("the end of body {} inside body {id}", part.id))),
             Err(error) => Err(crate::connection::refusal_or(&payload, error)),
         },
     }

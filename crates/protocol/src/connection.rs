@@ -52,7 +52,7 @@ pub enum ConnectionError {
         /// The byte.
         byte: u8,
     },
-    /// A message is not what may stand here.
+    /// A message is not what may stand here. Made by [`ConnectionError::not_a_message`].
     #[error("not a message that may stand here: {0}")]
     NotAMessage(String),
     /// Nothing arrived, or nothing could be sent, for too long.
@@ -64,6 +64,11 @@ pub enum ConnectionError {
 }
 
 impl ConnectionError {
+    /// Says what is wrong with a message. Parsers quote what the peer sent: it is escaped here, once for log and reply.
+    pub fn not_a_message(why: impl AsRef<str>) -> Self {
+        Self::NotAMessage(why.as_ref().escape_debug().to_string())
+    }
+
     /// What the peer is told before the connection closes; `None` where nobody listens any more.
     pub fn as_fault(&self) -> Option<Fault> {
         let code = match self {
@@ -85,6 +90,7 @@ pub struct Connection<S> {
     /// Read ahead while a body was being sent: at most [`WINDOW`] frames, at most the last of them file bytes.
     read_ahead: VecDeque<Frame>,
     deadline: Duration,
+    admitted: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite> Connection<S> {
@@ -96,6 +102,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             writer: FramedWrite::new(writer, FrameCodec::new()),
             read_ahead: VecDeque::new(),
             deadline,
+            admitted: false,
         }
     }
 
@@ -103,6 +110,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     pub fn admit(&mut self) {
         self.reader.decoder_mut().admit();
         self.writer.encoder_mut().admit();
+        self.admitted = true;
     }
 
     /// Sets how long one frame may take, in or out; it bounds silence and not a transfer.
@@ -115,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     /// # Errors
     /// When the stream fails, the deadline passes, or the message is over the limit.
     pub async fn send<T: Serialize>(&mut self, message: &T) -> Result<(), ConnectionError> {
-        let payload = serde_json::to_vec(message).map_err(|error| ConnectionError::NotAMessage(error.to_string()))?;
+        let payload = serde_json::to_vec(message).map_err(|error| ConnectionError::not_a_message(error.to_string()))?;
         if payload.len() > MESSAGE_LEN_MAX {
             return Err(ConnectionError::FrameTooLarge { limit: MESSAGE_LEN_MAX });
         }
@@ -125,7 +133,20 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     /// Sends file bytes, at most [`crate::limits::DATA_LEN_MAX`]; flushed with the message that ends the body.
     /// Not cancel safe.
     pub(crate) async fn feed_data(&mut self, data: Bytes) -> Result<(), ConnectionError> {
-        within(self.deadline, self.writer.feed(Frame::Data(data))).await
+        let fed = within(self.deadline, self.writer.feed(Frame::Data(data))).await;
+        fed.map_err(|error| self.last_word().unwrap_or(error))
+    }
+
+    /// Why the peer stopped listening, if it said so before it did.
+    fn last_word(&mut self) -> Option<ConnectionError> {
+        while let Some(Some(Ok(frame))) = self.reader.next().now_or_never() {
+            if let Frame::Message(payload) = frame
+                && let Some(fault) = connection_fault(&payload)
+            {
+                return Some(ConnectionError::Refused(fault));
+            }
+        }
+        None
     }
 
     /// Sends a sign of life. Not cancel safe.
@@ -191,12 +212,19 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             let payload = match self.recv_frame().await? {
                 None => return Ok(None),
                 Some(Frame::Message(payload)) => payload,
-                Some(_) => return Err(ConnectionError::NotAMessage("file bytes where no body is due".to_owned())),
+                Some(_) => return Err(ConnectionError::not_a_message("file bytes where no body is due")),
             };
             match serde_json::from_slice(&payload) {
                 Ok(message) => return Ok(Some(message)),
                 // An abort that crossed the end of its body has nothing left to stop.
                 Err(_) if is_abort(&payload) => {}
+                // A parser quotes what it was given, which before login may be a misplaced password.
+                Err(_) if !self.admitted => {
+                    return Err(connection_fault(&payload).map_or_else(
+                        || ConnectionError::not_a_message("before login, hello, register and login may"),
+                        ConnectionError::Refused,
+                    ));
+                }
                 Err(error) => return Err(refusal_or(&payload, error)),
             }
         }
@@ -212,15 +240,23 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     pub fn try_recv_abort(&mut self, id: u64) -> Result<Option<Fault>, ConnectionError> {
         while self.read_ahead.len() < WINDOW && !matches!(self.read_ahead.back(), Some(Frame::Data(_))) {
             let frame = match self.reader.next().now_or_never() {
-                None => break,
-                Some(None) => return Err(ConnectionError::Closed),
+                // A peer that has said all that it wanted to say may still listen; if it does not, sending fails.
+                None | Some(None) => break,
                 Some(Some(frame)) => frame?,
             };
             match &frame {
                 Frame::Heartbeat => {}
                 Frame::Message(payload) => match serde_json::from_slice(payload) {
-                    Ok(Numbered { id: of, message: BodyPart::Abort(fault) }) if of == id => return Ok(Some(fault)),
-                    _ => self.read_ahead.push_back(frame),
+                    Ok(Numbered { id: of, message: BodyPart::Abort(fault) }) if of == id => {
+                        return match BodyPart::Abort(fault).with_known_code() {
+                            BodyPart::Abort(fault) => Ok(Some(fault)),
+                            BodyPart::End { .. } => Ok(None),
+                        };
+                    }
+                    _ => match connection_fault(payload) {
+                        Some(fault) => return Err(ConnectionError::Refused(fault)),
+                        None => self.read_ahead.push_back(frame),
+                    },
                 },
                 Frame::Data(_) => self.read_ahead.push_back(frame),
             }
@@ -274,8 +310,16 @@ fn is_abort(payload: &[u8]) -> bool {
 
 /// A fault about the connection itself may come in place of anything.
 pub(crate) fn refusal_or(payload: &[u8], error: serde_json::Error) -> ConnectionError {
+    match connection_fault(payload) {
+        Some(fault) => ConnectionError::Refused(fault),
+        None => ConnectionError::not_a_message(error.to_string()),
+    }
+}
+
+/// A fault with id 0: the last message on a connection.
+fn connection_fault(payload: &[u8]) -> Option<Fault> {
     match serde_json::from_slice(payload) {
-        Ok(Numbered { id: 0, message: Reply::Fault(fault) }) => ConnectionError::Refused(fault),
-        _ => ConnectionError::NotAMessage(error.to_string()),
+        Ok(Numbered { id: 0, message: Reply::Fault(fault) }) => Some(fault),
+        _ => None,
     }
 }

@@ -29,7 +29,7 @@ pub use connection::{Connection, ConnectionError};
 pub use fault::{Fault, FaultCode};
 pub use frame::Frame;
 pub use reply::Reply;
-pub use request::{Admission, AnnouncedLimits, BodyStart, Greeting, Numbered, Proof, Request};
+pub use request::{Admission, AnnouncedLimits, BodyStart, Greeting, ID_MAX, Numbered, Proof, Request};
 
 /// The version of the protocol that this crate speaks.
 pub const VERSION: u32 = 1;

@@ -6,6 +6,7 @@ use netdisk_model::{Password, RemotePath, Token, UserName};
 use serde::{Deserialize, Serialize};
 
 use crate::claim::Claim;
+use crate::connection::ConnectionError;
 use crate::limits;
 
 /// The first message in each direction.
@@ -46,7 +47,7 @@ impl AnnouncedLimits {
 
 /// A message with the number that ties request, body and reply together.
 ///
-/// The client chooses `id`, 1 to 2^53-1; a fault with `id` 0 concerns the connection and no request.
+/// The client chooses `id`, 1 to [`ID_MAX`]; a fault with `id` 0 concerns the connection and no request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Numbered<T> {
     /// The number.
@@ -56,7 +57,21 @@ pub struct Numbered<T> {
     pub message: T,
 }
 
+/// The highest `id`: beyond it, not every language's numbers are exact.
+pub const ID_MAX: u64 = (1 << 53) - 1;
+
 impl<T> Numbered<T> {
+    /// Gives id and message of a request, or says that no request has this id.
+    ///
+    /// # Errors
+    /// [`ConnectionError::NotAMessage`] for 0 and for ids beyond [`ID_MAX`].
+    pub fn of_request(self) -> Result<(u64, T), ConnectionError> {
+        match self.id {
+            1..=ID_MAX => Ok((self.id, self.message)),
+            id => Err(ConnectionError::not_a_message(format!("id {id}, where 1 to 2^53-1 may be"))),
+        }
+    }
+
     /// Numbers a message.
     pub fn new(id: u64, message: T) -> Self {
         Self { id, message }

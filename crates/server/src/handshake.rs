@@ -6,6 +6,7 @@
 //! ```
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use netdisk_model::{Token, UserName};
 use netdisk_protocol::{
@@ -13,7 +14,9 @@ use netdisk_protocol::{
     VERSION,
 };
 use netdisk_storage::{Account, AccountsError};
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
 
 use crate::limits::{HELLO_TIMEOUT, LOGIN_TIMEOUT, LOGIN_TRIES_MAX};
 use crate::listener::{Registration, Server};
@@ -32,9 +35,8 @@ pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Send>(
     }
     connection.set_deadline(LOGIN_TIMEOUT);
     for _ in 0..LOGIN_TRIES_MAX {
-        let Some(Numbered { id, message }) = server.recv::<Numbered<Admission>, _>(connection).await? else {
-            return Ok(None);
-        };
+        let request = recv_within::<Numbered<Admission>, _>(server, connection, LOGIN_TIMEOUT).await?;
+        let Some((id, message)) = request.map(Numbered::of_request).transpose()? else { return Ok(None) };
         match connection.keep_alive(admit(server, message)).await? {
             Ok((account, token)) => {
                 tracing::info!(%peer, user = %account.user, "logged in");
@@ -52,12 +54,23 @@ pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Send>(
     Ok(None)
 }
 
+/// Waits for a stranger's next message, heartbeats or not: a sign of life is no reason to be let in.
+async fn recv_within<T: DeserializeOwned, S: AsyncRead + AsyncWrite>(
+    server: &Server,
+    connection: &mut Connection<S>,
+    deadline: Duration,
+) -> Result<Option<T>, ConnectionError> {
+    timeout(deadline, server.recv(connection)).await.map_err(|_| ConnectionError::TimedOut(deadline))?
+}
+
 /// Exchanges hellos; false when there is no common version, of which the client has been told.
 async fn greet<S: AsyncRead + AsyncWrite>(
     server: &Server,
     connection: &mut Connection<S>,
 ) -> Result<bool, ConnectionError> {
-    let Some(Greeting::Hello { version, .. }) = server.recv(connection).await? else { return Ok(false) };
+    let Some(Greeting::Hello { version, .. }) = recv_within(server, connection, HELLO_TIMEOUT).await? else {
+        return Ok(false);
+    };
     if version < VERSION {
         let fault = Fault::new(FaultCode::UnsupportedVersion, format!("this server speaks version {VERSION}"));
         connection.send(&Numbered::new(0, Reply::Fault(fault))).await?;
@@ -82,8 +95,8 @@ struct SessionToken {
 
 impl SessionToken {
     /// What `logout` revokes.
-    fn known(self) -> Option<Token> {
-        self.issued.or(self.used)
+    fn known(self) -> Vec<Token> {
+        self.issued.into_iter().chain(self.used).collect()
     }
 }
 
@@ -117,4 +130,37 @@ async fn admit(server: &Server, admission: Admission) -> Result<(Account, Sessio
 /// A name that no account can have is refused like one that no account has.
 fn known_user(user: Claim<UserName>) -> Result<UserName, Fault> {
     user.check().map_err(|_| refusal::of_accounts(&AccountsError::Refused))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use netdisk_storage::MemoryStore;
+    use tokio::io::duplex;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    /// Time is paused: the clock jumps from wait to wait.
+    #[tokio::test(start_paused = true)]
+    async fn signs_of_life_do_not_hold_a_strangers_place() {
+        let server = Server::new(Arc::new(MemoryStore::new()), None, Registration::Open);
+        let (near, far) = duplex(1024);
+        let mut stranger = Connection::new(near, Duration::from_secs(60));
+        let mut connection = Connection::new(far, HELLO_TIMEOUT);
+        let peer = "127.0.0.1:1".parse().expect("an address");
+        let began = Instant::now();
+        let heartbeats = async {
+            while stranger.send_heartbeat().await.is_ok() {
+                sleep(Duration::from_secs(4)).await;
+            }
+        };
+        let outcome = tokio::select! {
+            outcome = handshake(&server, &mut connection, peer) => outcome,
+            () = heartbeats => panic!("the pipe broke"),
+        };
+        assert!(matches!(outcome, Err(ConnectionError::TimedOut(after)) if after == HELLO_TIMEOUT));
+        assert_eq!(began.elapsed(), HELLO_TIMEOUT);
+    }
 }

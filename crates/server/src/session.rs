@@ -22,7 +22,8 @@ use crate::transfer::{Download, Upload};
 #[derive(Debug)]
 pub(crate) struct Session {
     account: Account,
-    token: Option<Token>,
+    /// What `logout` revokes: the token that came, and the one that was given.
+    tokens: Vec<Token>,
     peer: SocketAddr,
 }
 
@@ -34,8 +35,8 @@ enum Next {
 }
 
 impl Session {
-    pub(crate) fn new(account: Account, token: Option<Token>, peer: SocketAddr) -> Self {
-        Self { account, token, peer }
+    pub(crate) fn new(account: Account, tokens: Vec<Token>, peer: SocketAddr) -> Self {
+        Self { account, tokens, peer }
     }
 
     /// Answers requests in their order until the user leaves or the server stops.
@@ -46,10 +47,11 @@ impl Session {
     ) -> Result<(), ConnectionError> {
         loop {
             connection.set_deadline(IDLE_TIMEOUT);
-            let Some(Numbered { id, message }) = server.recv(connection).await? else {
+            let Some(request) = server.recv::<Numbered<Request>, _>(connection).await? else {
                 tracing::info!(peer = %self.peer, user = %self.account.user, "left");
                 return Ok(());
             };
+            let (id, message) = request.of_request()?;
             connection.set_deadline(FRAME_TIMEOUT);
             if self.answer(server, connection, id, message).await? == Next::Close {
                 return Ok(());
@@ -67,7 +69,7 @@ impl Session {
         let outcome = match request {
             Request::Whoami => Ok(Reply::Account { user: self.account.user.clone() }),
             Request::Logout => {
-                let outcome = self.log_out(server).await;
+                let outcome = connection.keep_alive(self.log_out(server)).await?;
                 reply(connection, id, outcome).await?;
                 return Ok(Next::Close);
             }
@@ -77,9 +79,12 @@ impl Session {
             Request::Rename { from, to, replace } => {
                 connection.keep_alive(self.rename(from, to, existing(replace))).await?
             }
-            Request::List { path, recursive } => return self.list(connection, id, path, recursive).await,
+            Request::List { path, recursive } => {
+                return self.list(connection, id, path, recursive, &server.stop_bodies()).await;
+            }
             Request::Upload { path, size, modified, create, body } => {
-                let upload = self.begin_upload(path, size, modified, existing(!create)).await;
+                let begin = self.begin_upload(path, size, modified, existing(!create));
+                let upload = connection.keep_alive(begin).await?;
                 self.upload(connection, id, upload, body, &server.stop_bodies()).await?
             }
             Request::Download { path, offset } => {
@@ -91,7 +96,7 @@ impl Session {
     }
 
     async fn log_out(&mut self, server: &Server) -> Result<Reply, Fault> {
-        if let Some(token) = self.token.take() {
+        for token in std::mem::take(&mut self.tokens) {
             server.accounts.revoke_token(&token).await.map_err(|error| refusal::of_accounts(&error))?;
         }
         tracing::info!(peer = %self.peer, user = %self.account.user, "logged out");
@@ -123,9 +128,14 @@ impl Session {
         let from = from.check().map_err(refusal::of_path)?;
         let to = to.check().map_err(refusal::of_path)?;
         let renamed = self.account.home.rename(&from, &to, existing).await;
-        // Whatever is in the way is at the new path.
-        let concerned = if matches!(renamed, Err(StorageError::Exists)) { &to } else { &from };
-        self.done("renamed", concerned, renamed)
+        let Err(error) = renamed else { return self.done("renamed", &to, Ok(())) };
+        Err(match error {
+            // What is in the way is at the new path.
+            StorageError::Exists => refusal::of_storage(&to, &error),
+            // Where the old path is good, the new one is at fault.
+            _ if self.account.home.stat(&from).await.is_ok() => refusal::of_creation(&to, &error),
+            _ => refusal::of_storage(&from, &error),
+        })
     }
 
     fn done(&self, event: &'static str, path: &RemotePath, outcome: Result<(), StorageError>) -> Result<Reply, Fault> {
@@ -140,17 +150,18 @@ impl Session {
         id: u64,
         path: Claim<RemotePath>,
         recursive: bool,
+        stop: &Stop,
     ) -> Result<Next, ConnectionError> {
         let depth = if recursive { Depth::Tree } else { Depth::OneLevel };
         let begun = match path.check() {
             Ok(path) => {
-                let begun = self.account.home.list(&path, depth).await;
+                let begun = connection.keep_alive(self.account.home.list(&path, depth)).await?;
                 begun.map_err(|error| refusal::of_storage(&path, &error)).map(|listing| (path, listing))
             }
             Err(error) => Err(refusal::of_path(error)),
         };
         match begun {
-            Ok((path, listing)) => send_listing(connection, id, &path, listing).await?,
+            Ok((path, listing)) => send_listing(connection, id, &path, listing, stop).await?,
             Err(fault) => reply(connection, id, Err(fault)).await?,
         }
         Ok(Next::Request)
@@ -210,7 +221,7 @@ impl Session {
         stop: &Stop,
     ) -> Result<Next, ConnectionError> {
         let opened = match path.check() {
-            Ok(path) => match self.account.home.open(&path, offset).await {
+            Ok(path) => match connection.keep_alive(self.account.home.open(&path, offset)).await? {
                 Ok(file) => Ok(Download { path, file }),
                 Err(error) => Err(refusal::of_storage(&path, &error)),
             },
@@ -261,11 +272,15 @@ async fn send_listing<S: AsyncRead + AsyncWrite>(
     id: u64,
     path: &RemotePath,
     mut listing: Box<dyn Listing>,
+    stop: &Stop,
 ) -> Result<(), ConnectionError> {
     let mut count = 0;
     loop {
         if let Some(fault) = connection.try_recv_abort(id)? {
             return connection.send(&Numbered::new(id, BodyPart::Abort(fault))).await;
+        }
+        if let Err(fault) = stop.check() {
+            return reply(connection, id, Err(fault)).await;
         }
         let batch = match connection.keep_alive(listing.next_batch()).await? {
             Ok(batch) => batch,

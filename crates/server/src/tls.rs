@@ -60,7 +60,7 @@ impl Identity {
     /// When the files cannot be read or made, or others may read the key.
     pub fn load_or_make(directory: &Path) -> Result<Self, TlsError> {
         let (key_path, certificate_path) = (directory.join("key.pem"), directory.join("cert.pem"));
-        if !key_path.exists() {
+        if !at(&key_path, key_path.try_exists())? {
             make(directory, &key_path, &certificate_path)?;
         }
         let mode = at(&key_path, fs::metadata(&key_path))?.permissions().mode() & 0o777;
@@ -114,7 +114,12 @@ fn make(directory: &Path, key_path: &Path, certificate_path: &Path) -> Result<()
     let certificate = rcgen::CertificateParams::new(vec!["netdisk".to_owned()])?.self_signed(&key)?;
     at(certificate_path, write_private(certificate_path, &certificate.pem()))?;
     at(key_path, write_private(key_path, &key.serialize_pem()))?;
-    at(directory, File::open(directory).and_then(|directory| directory.sync_all()))
+    // The names in the directory, and the directory's own name: a key that is lost locks every client out.
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for made in [directory, parent] {
+        at(made, File::open(made).and_then(|made| made.sync_all()))?;
+    }
+    Ok(())
 }
 
 /// Writes a file that only its owner can read, whole or not at all.

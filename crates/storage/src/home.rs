@@ -132,8 +132,9 @@ pub trait PartialFile: Send {
     /// Not cancel safe: what has begun is carried through.
     ///
     /// # Errors
-    /// [`StorageError::SizeMismatch`], [`StorageError::DigestMismatch`], [`StorageError::Exists`], and whatever the disk
-    /// says; the path then holds what it held before.
+    /// [`StorageError::SizeMismatch`], [`StorageError::DigestMismatch`], [`StorageError::Exists`]: the path then holds
+    /// what it held before. After [`StorageError::Io`] it holds that or the new file, whole either way: a directory that
+    /// could not be synced cannot be told to forget.
     async fn commit(self: Box<Self>, claimed: Digest) -> Result<Stored, StorageError>;
 }
 

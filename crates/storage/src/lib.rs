@@ -6,7 +6,7 @@
 //! - [`Home`]: one user's tree. No call carries a user, so another user's files cannot even be named.
 //! - [`DiskStore`]: plain files and SQLite; the default.
 //! - [`MemoryStore`]: the same in memory, for tests of what stands on it.
-//! - [`contract`]: the laws that both obey, and every later back end must (feature `contract`).
+//! - `contract`: the laws that both obey, and every later back end must (behind the feature of that name).
 //!
 //! Nothing in here knows a protocol: errors are neutral and each door maps them.
 

@@ -243,8 +243,8 @@ impl Home for MemoryHome {
         }
         match tree.get(to) {
             Some(node) if existing == Existing::Refuse || node.file.is_none() => return Err(StorageError::Exists),
-            // A directory never takes the place of a file: the kernel says so too.
-            Some(_) if find(&tree, from)?.file.is_none() => return Err(StorageError::NotADirectory),
+            // Only a file is ever replaced, and only by a file.
+            Some(_) if find(&tree, from)?.file.is_none() => return Err(StorageError::Exists),
             _ => {}
         }
         let moved: Vec<RemotePath> = tree.keys().filter(|at| *at == from || at.is_within(from)).cloned().collect();

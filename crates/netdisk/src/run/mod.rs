@@ -4,6 +4,7 @@ mod account;
 mod files;
 mod transfer;
 
+use netdisk_model::EntryKind;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::ConnectArgs;
@@ -41,6 +42,26 @@ pub(crate) async fn run(remote: &mut Remote, command: Command, output: &Output) 
     let cancel = CancellationToken::new();
     let context = Context { remote, output, cancel: &cancel };
     let outcome = interruptible(&cancel, dispatch(context, command)).await;
+    disconnect_after(remote, outcome)
+}
+
+/// Makes a directory the current one, until it ends or Ctrl-C is pressed.
+pub(crate) async fn change_directory(remote: &mut Remote, typed: &str) -> Result<(), Failure> {
+    let change = async {
+        let path = remote.resolve(typed)?;
+        let entry = remote.client().await?.stat(&path).await?;
+        if entry.kind != EntryKind::Directory {
+            return Err(Failure::Refused(format!("{path}: not a directory")));
+        }
+        remote.directory = path;
+        Ok(())
+    };
+    let outcome = interruptible(&CancellationToken::new(), change).await;
+    disconnect_after(remote, outcome)
+}
+
+/// Gives up a connection that may be out of step.
+fn disconnect_after(remote: &mut Remote, outcome: Result<(), Failure>) -> Result<(), Failure> {
     if outcome.as_ref().is_err_and(Failure::ends_connection) {
         remote.disconnect();
     }

@@ -1,10 +1,10 @@
 //! put, get, cat.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::Instant;
 
-use netdisk_client::{ClientError, GetTarget, OnExisting, PutSource, Unobserved};
+use netdisk_client::{ClientError, GetTarget, OnExisting, PutSource, Unobserved, modified_ms};
 use netdisk_model::{EntryKind, RemotePath};
 use netdisk_protocol::FaultCode;
 use serde_json::json;
@@ -14,6 +14,7 @@ use super::{Context, Several};
 use crate::command::{ExistingArg, GetArgs, PutArgs};
 use crate::failure::Failure;
 use crate::progress::Bar;
+use crate::question;
 
 /// Standard input or output instead of a file.
 const STREAM: &str = "-";
@@ -131,8 +132,7 @@ fn check_local_file(local: &Path) -> Result<i64, Failure> {
     if metadata.is_dir() {
         return Err(failed(io::ErrorKind::IsADirectory.into()).into());
     }
-    let modified = metadata.modified().map_err(failed)?;
-    Ok(modified.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
+    Ok(modified_ms(&metadata).unwrap_or(i64::MAX))
 }
 
 pub(super) async fn get(context: &mut Context<'_>, args: GetArgs) -> Result<(), Failure> {
@@ -167,13 +167,7 @@ async fn get_one(
     let shown = local.strip_prefix("./").unwrap_or(&local).display().to_string();
     let standing = match std::fs::symlink_metadata(&local) {
         Ok(metadata) if metadata.is_dir() => return Err(Failure::Refused(format!("{shown} is a directory"))),
-        Ok(metadata) => Some(
-            metadata
-                .modified()
-                .ok()
-                .and_then(|modified| modified.duration_since(UNIX_EPOCH).ok())
-                .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
-        ),
+        Ok(metadata) => Some(modified_ms(&metadata).unwrap_or(i64::MIN)),
         Err(_) => None,
     };
     let newer = match (existing, standing) {
@@ -227,15 +221,11 @@ fn decide(
 }
 
 fn ask(name: &str) -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !question::can_be_asked() {
         let text = format!("{name} exists already; say --existing overwrite, skip, newer or rename");
         return Err(Failure::Refused(text));
     }
-    eprint!("{} exists already. Replace it? [y/N] ", crate::escape::escape(name));
-    io::stderr().flush().map_err(Failure::unexpected)?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(Failure::unexpected)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    question::ask(&format!("{} exists already. Replace it?", crate::escape::escape(name)))
 }
 
 fn skipped(context: &Context<'_>, name: &str) -> Result<(), Failure> {
@@ -280,10 +270,13 @@ async fn cat_all(context: &mut Context<'_>, paths: &[String]) -> Result<(), Fail
             let path = context.remote.resolve(typed)?;
             let client = context.remote.client().await?;
             let target = GetTarget::Stream(Box::new(tokio::io::stdout()));
-            netdisk_client::get(client, &path, target, OnExisting::Refuse, &Unobserved, context.cancel)
-                .await
-                .map_err(Failure::about(&path))?;
-            Ok(())
+            let cancel = context.cancel;
+            match netdisk_client::get(client, &path, target, OnExisting::Refuse, &Unobserved, cancel).await {
+                // A reader that has gone (`| head`) has seen enough.
+                Err(ClientError::Local { error, .. }) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                Err(ClientError::Local { error, .. }) => Err(Failure::output(error)),
+                outcome => outcome.map(drop).map_err(Failure::about(&path)),
+            }
         };
         several.took(printed.await)?;
     }

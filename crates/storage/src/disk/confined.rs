@@ -32,6 +32,12 @@ impl Confined {
         Ok(Self { directory: rustix::fs::openat(CWD, root, DIRECTORY, Mode::empty())? })
     }
 
+    /// Says before anything else what a kernel older than Linux 5.6, or a sandbox that forbids `openat2`, lacks.
+    pub(super) fn probe(directory: &Path) -> io::Result<()> {
+        let outcome = Self::open(directory).and_then(|confined| open_beneath(&confined, ".", DIRECTORY));
+        outcome.map(drop).map_err(|error| io::Error::new(error.kind(), format!("openat2 does not work here: {error}")))
+    }
+
     /// Opens a directory for reading, syncing and calls relative to it.
     pub(super) fn open_directory(&self, path: &RemotePath) -> Result<OwnedFd, StorageError> {
         Ok(open_beneath(&self.directory, path.as_relative(), DIRECTORY)?)
@@ -102,7 +108,7 @@ pub(super) fn entry(path: RemotePath, stat: &Stat) -> Entry {
         path,
         kind,
         size: if is_file { stat.st_size.cast_unsigned() } else { 0 },
-        modified: stat.st_mtime * 1000 + stat.st_mtime_nsec.cast_signed() / 1_000_000,
+        modified: stat.st_mtime.saturating_mul(1000).saturating_add(stat.st_mtime_nsec.cast_signed() / 1_000_000),
         version: is_file.then(|| version(stat)),
     }
 }
@@ -115,13 +121,14 @@ pub(super) fn kind(stat: &Stat) -> EntryKind {
     }
 }
 
-/// A version is (inode, size, mtime in ns): every upload makes a fresh inode, every other write moves the time.
+/// A version is (inode, size, ctime in ns). Inodes are used again and mtime is the client's to choose; ctime is the
+/// kernel's own, and every write, rename and commit moves it.
 pub(super) fn version(stat: &Stat) -> Version {
     let mut hash = blake3::Hasher::new();
     hash.update(&stat.st_ino.to_le_bytes());
     hash.update(&stat.st_size.to_le_bytes());
-    hash.update(&stat.st_mtime.to_le_bytes());
-    hash.update(&stat.st_mtime_nsec.to_le_bytes());
+    hash.update(&stat.st_ctime.to_le_bytes());
+    hash.update(&stat.st_ctime_nsec.to_le_bytes());
     let mut number = [0; 8];
     number.copy_from_slice(&hash.finalize().as_bytes()[..8]);
     Version::new(u64::from_be_bytes(number))

@@ -1,7 +1,8 @@
 //! One user's tree on disk.
 
+use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,11 +11,11 @@ use netdisk_model::{Entry, EntryKind, RemotePath, UserName};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::confined::{Confined, DIRECTORY_MODE, kind, open_directory_in, stat_in};
+use super::confined::{Confined, DIRECTORY_MODE, kind, stat_in};
 use super::download::DiskFile;
 use super::listing::DiskListing;
 use super::removal;
-use super::upload::DiskPartialFile;
+use super::upload::{DiskPartialFile, random_id};
 use crate::door::Door;
 use crate::error::StorageError;
 use crate::home::{Depth, Existing, Home, Listing, PartialFile, Removal, StoredFile, UploadSpec};
@@ -42,16 +43,18 @@ impl Directories {
 pub(super) struct DiskHome {
     directories: Arc<Directories>,
     door: Door,
+    /// Of its own, because a large tree takes long to take apart.
+    removals: Door,
 }
 
 impl DiskHome {
-    pub(super) fn new(directories: Directories, door: Door) -> Self {
-        Self { directories: Arc::new(directories), door }
+    pub(super) fn new(directories: Directories, door: Door, removals: Door) -> Self {
+        Self { directories: Arc::new(directories), door, removals }
     }
 
     /// Clears what a crash left in staging: none of it was ever acknowledged.
     pub(super) async fn clear_staging(&self, user: &UserName) {
-        let cleared = self.run(|directories| Ok(removal::clear(directories.staging.try_clone()?)?)).await;
+        let cleared = self.run(|directories| Ok(removal::clear(&directories.staging)?)).await;
         if let Err(error) = cleared {
             tracing::warn!(%user, %error, "staging could not be cleared");
         }
@@ -98,7 +101,24 @@ impl Home for DiskHome {
 
     async fn remove(&self, path: &RemotePath, removal: Removal) -> Result<(), StorageError> {
         let path = path.clone();
-        self.run(move |directories| remove(directories, &path, removal)).await
+        let step = move |directories: &Arc<Directories>| {
+            if path.is_root() {
+                return Err(StorageError::IsRoot);
+            }
+            match (directories.files.stat(&path)?.kind, removal) {
+                (EntryKind::Directory, Removal::Tree) => bury(directories, &path).map(Some),
+                (kind, _) => remove(directories, &path, kind).map(|()| None),
+            }
+        };
+        if let Some(grave) = self.run(step).await? {
+            // It is gone for its owner from here on; what fails now is debris. A large tree holds up nobody else.
+            let directories = self.directories.clone();
+            let taken_apart = self.removals.run(move || removal::take_apart(&directories.staging, grave)).await;
+            if let Err(error) = taken_apart {
+                tracing::warn!(%error, "a removed tree stays in staging until its home is opened after the next start");
+            }
+        }
+        Ok(())
     }
 
     async fn rename(&self, from: &RemotePath, to: &RemotePath, existing: Existing) -> Result<(), StorageError> {
@@ -123,8 +143,8 @@ fn make_directories(directories: &Directories, path: &RemotePath) -> Result<(), 
     let mut parent = directories.files.open_directory(&at)?;
     for name in path.components() {
         match rustix::fs::mkdirat(&parent, name, DIRECTORY_MODE) {
-            Ok(()) => rustix::fs::fsync(&parent)?,
-            Err(Errno::EXIST) => {}
+            // One that exists may have been made a moment ago, and not be on the disk yet.
+            Ok(()) | Err(Errno::EXIST) => rustix::fs::fsync(&parent)?,
             Err(error) => return Err(error.into()),
         }
         at = at.join(name).map_err(|_| StorageError::NotFound)?;
@@ -136,32 +156,21 @@ fn make_directories(directories: &Directories, path: &RemotePath) -> Result<(), 
     Ok(())
 }
 
-/// Removes a file, a link itself, or a directory. Blocks.
-fn remove(directories: &Directories, path: &RemotePath, removal: Removal) -> Result<(), StorageError> {
+/// Removes a file, a link itself, or an empty directory. Blocks.
+fn remove(directories: &Directories, path: &RemotePath, kind: EntryKind) -> Result<(), StorageError> {
     let (parent, name) = directories.files.open_parent(path)?;
-    let is_directory = kind(&stat_in(&parent, name)?) == EntryKind::Directory;
-    match removal {
-        Removal::Tree if is_directory => return remove_tree(directories, &parent, name),
-        _ if is_directory => rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR)?,
-        _ => rustix::fs::unlinkat(&parent, name, AtFlags::empty())?,
-    }
+    let flags = if kind == EntryKind::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+    rustix::fs::unlinkat(&parent, name, flags)?;
     Ok(rustix::fs::fsync(&parent)?)
 }
 
-fn remove_tree(directories: &Directories, parent: impl AsFd, name: &str) -> Result<(), StorageError> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-    let grave = std::ffi::CString::new(hex::encode(bytes)).expect("hexadecimal digits hold no NUL");
+/// Takes a tree out of `files/` and gives the name that it has in staging now. Blocks.
+fn bury(directories: &Directories, path: &RemotePath) -> Result<CString, StorageError> {
+    let (parent, name) = directories.files.open_parent(path)?;
+    let grave = CString::new(random_id()).expect("hexadecimal digits hold no NUL");
     rustix::fs::renameat(&parent, name, &directories.staging, &grave)?;
     rustix::fs::fsync(&parent)?;
-    // It is gone for its owner from here on; what fails now is debris.
-    let taken_apart = open_directory_in(&directories.staging, &grave)
-        .and_then(removal::clear)
-        .and_then(|()| Ok(rustix::fs::unlinkat(&directories.staging, &grave, AtFlags::REMOVEDIR)?));
-    if let Err(error) = taken_apart {
-        tracing::warn!(%error, "a removed tree stays in staging until the next start");
-    }
-    Ok(())
+    Ok(grave)
 }
 
 /// Renames a file or directory and syncs both parents. Blocks.
@@ -176,15 +185,17 @@ fn rename(
     if to.is_within(from) {
         return Err(StorageError::IntoItself);
     }
-    if kind(&stat_in(&from_parent, from_name)?) == EntryKind::Other {
+    let from_kind = kind(&stat_in(&from_parent, from_name)?);
+    if from_kind == EntryKind::Other {
         return Err(StorageError::NotAFile);
     }
     if from == to {
         return Ok(());
     }
     let flags = match stat_in(&to_parent, to_name) {
-        // Only a file is ever replaced.
-        Ok(stat) if existing == Existing::Refuse || kind(&stat) != EntryKind::File => return Err(StorageError::Exists),
+        Ok(_) if existing == Existing::Refuse => return Err(StorageError::Exists),
+        // Only a file is ever replaced, and only by a file.
+        Ok(stat) if kind(&stat) != EntryKind::File || from_kind != EntryKind::File => return Err(StorageError::Exists),
         Ok(_) => RenameFlags::empty(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => RenameFlags::NOREPLACE,
         Err(error) => return Err(error.into()),

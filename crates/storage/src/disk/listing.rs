@@ -1,4 +1,5 @@
-//! A listing on disk, read in batches so that a directory of a million entries needs no more memory than one of ten.
+//! A listing on disk, read in batches and depth first: a million entries need no more memory than ten, and a tree one
+//! open directory a level.
 
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -25,9 +26,8 @@ pub(super) struct DiskListing {
 struct Walk {
     directories: Arc<Directories>,
     depth: Depth,
-    open: Option<(RemotePath, Dir)>,
-    /// Directories that were listed and are still to be entered.
-    pending: Vec<RemotePath>,
+    /// The directories that are being read, each in the one before it.
+    open: Vec<(RemotePath, Dir)>,
     skipped: u64,
 }
 
@@ -44,7 +44,7 @@ impl DiskListing {
             StorageError::NotAFile => StorageError::NotADirectory,
             error => error,
         })?)?;
-        let walk = Walk { directories, depth, open: Some((path, opened)), pending: Vec::new(), skipped: 0 };
+        let walk = Walk { directories, depth, open: vec![(path, opened)], skipped: 0 };
         Ok(Box::new(Self { door, walk: Some(walk), skipped: 0 }))
     }
 }
@@ -74,18 +74,9 @@ impl Walk {
     fn next_batch(&mut self) -> Result<Vec<Entry>, StorageError> {
         let mut batch = Vec::new();
         while batch.len() < BATCH_LEN {
-            let Some((path, directory)) = &mut self.open else {
-                let Some(path) = self.pending.pop() else { break };
-                self.open = match self.directories.files.open_directory(&path) {
-                    Ok(directory) => Some((path, Dir::new(directory)?)),
-                    // Removed or replaced since it was listed.
-                    Err(StorageError::NotFound | StorageError::NotADirectory | StorageError::NotAFile) => None,
-                    Err(error) => return Err(error),
-                };
-                continue;
-            };
+            let Some((path, directory)) = self.open.last_mut() else { break };
             let Some(found) = directory.read() else {
-                self.open = None;
+                self.open.pop();
                 continue;
             };
             let found = found?;
@@ -105,10 +96,20 @@ impl Walk {
             };
             let entry = entry(path, &stat);
             if entry.kind == EntryKind::Directory && self.depth == Depth::Tree {
-                self.pending.push(entry.path.clone());
+                self.enter(&entry.path)?;
             }
             batch.push(entry);
         }
         Ok(batch)
+    }
+
+    fn enter(&mut self, path: &RemotePath) -> Result<(), StorageError> {
+        match self.directories.files.open_directory(path) {
+            Ok(directory) => self.open.push((path.clone(), Dir::new(directory)?)),
+            // Removed or replaced since it was listed.
+            Err(StorageError::NotFound | StorageError::NotADirectory | StorageError::NotAFile) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 }

@@ -29,6 +29,7 @@ use async_trait::async_trait;
 use netdisk_model::{Password, Token, UserName};
 use rustix::fs::FlockOperation;
 
+use self::confined::Confined;
 use self::database::Database;
 use self::home::{Directories, DiskHome};
 use crate::accounts::{Account, Accounts, AccountsError};
@@ -39,6 +40,9 @@ use crate::password::PasswordDoor;
 /// Pieces of disk work at once: enough to keep a disk's queue and two cores busy, few enough to stay out of the way.
 const DISK_DOOR_WIDTH: usize = 16;
 
+/// Removed trees taken apart at once: it is nobody's hurry.
+const REMOVALS_DOOR_WIDTH: usize = 2;
+
 /// A store in a directory.
 #[derive(Debug)]
 pub struct DiskStore {
@@ -46,6 +50,7 @@ pub struct DiskStore {
     passwords: PasswordDoor,
     homes_path: PathBuf,
     disk: Door,
+    removals: Door,
     homes: Mutex<HashMap<UserName, Arc<HomeSlot>>>,
     /// Held as long as the store.
     _lock: File,
@@ -57,17 +62,22 @@ impl DiskStore {
     /// # Errors
     /// When another process holds the store, or the directory or database cannot be made or opened.
     pub fn open(data: &Path) -> Result<Self, AccountsError> {
+        // The working directory of the process may change while the store is open.
+        let data = &std::path::absolute(data).map_err(StorageError::from)?;
         make_private_directory(data)?;
         let lock = lock(&data.join("lock"))?;
         let homes_path = data.join("homes");
         make_private_directory(&homes_path)?;
         tighten(&homes_path)?;
         sync_directory(data)?;
+        sync_directory(data.parent().unwrap_or(data))?;
+        Confined::probe(&homes_path).map_err(StorageError::Io)?;
         Ok(Self {
             database: Database::open(&data.join("netdisk.db"))?,
             passwords: PasswordDoor::new(),
             homes_path,
             disk: Door::new(DISK_DOOR_WIDTH),
+            removals: Door::new(REMOVALS_DOOR_WIDTH),
             homes: Mutex::default(),
             _lock: lock,
         })
@@ -82,7 +92,7 @@ impl DiskStore {
         }
         let path = self.homes_path.join(user.as_str());
         let directories = self.disk.run(move || Directories::open(&path)).await.map_err(StorageError::from)?;
-        let home = Arc::new(DiskHome::new(directories, self.disk.clone()));
+        let home = Arc::new(DiskHome::new(directories, self.disk.clone(), self.removals.clone()));
         // Only at the first opening nobody can have an upload in there.
         if opened.is_none() {
             home.clear_staging(user).await;

@@ -1,57 +1,67 @@
 //! Removing a tree at one stroke: it is renamed into staging first, and taken apart there.
 //!
-//! A crash in between leaves debris in staging, which the next opening of the home clears, and never half a tree.
+//! A crash in between leaves debris in staging, which is cleared when the home is first opened after the next start, and
+//! never half a tree. A tree made by hand or by renames may be deeper than any limit of ours: directories in it are
+//! moved up into staging one by one, so that two handles and one pass over each directory are enough.
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, Dir, FileType};
 use rustix::io::Errno;
 
 use super::confined::{open_directory_in, stat_in};
+use super::upload::random_id;
 
-/// Removes all that is in `directory`, links themselves and not what they point at. Blocks.
-///
-/// Keeps its own stack: a tree made by hand may be deeper than ours, and deeper than a thread's stack.
-pub(super) fn clear(directory: OwnedFd) -> io::Result<()> {
-    // Each level: the directory, and the name to remove from the level above once it is empty.
-    let mut levels = vec![(directory, None::<CString>)];
-    while let Some((directory, _)) = levels.last() {
-        match remove_files(directory)? {
-            Some(name) => {
-                let child = open_directory_in(directory, &name)?;
-                levels.push((child, Some(name)));
-            }
-            None => {
-                let emptied = levels.pop().and_then(|(_, name)| name);
-                if let (Some((parent, _)), Some(name)) = (levels.last(), emptied) {
-                    unlink(parent, &name, AtFlags::REMOVEDIR)?;
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Unlinks what is no directory; the first directory met is returned.
-fn remove_files(directory: &OwnedFd) -> io::Result<Option<CString>> {
-    for found in Dir::read_from(directory)? {
+/// Removes all that is in `staging`. Blocks.
+pub(super) fn clear(staging: impl AsFd) -> io::Result<()> {
+    let mut graves = Vec::new();
+    for found in Dir::read_from(&staging)? {
         let found = found?;
         let name = found.file_name();
         if matches!(name.to_bytes(), b"." | b"..") {
             continue;
         }
-        let is_directory = match found.file_type() {
-            FileType::Unknown => FileType::from_raw_mode(stat_in(directory, name)?.st_mode) == FileType::Directory,
-            kind => kind == FileType::Directory,
-        };
-        if is_directory {
-            return Ok(Some(name.to_owned()));
+        if is_directory(&staging, &found)? {
+            graves.push(name.to_owned());
+        } else {
+            unlink(&staging, name, AtFlags::empty())?;
         }
-        unlink(directory, name, AtFlags::empty())?;
     }
-    Ok(None)
+    graves.into_iter().try_for_each(|grave| take_apart(&staging, grave))
+}
+
+/// Removes the directory `grave` in `staging` with all that is in it, links themselves and not what they point at. Blocks.
+pub(super) fn take_apart(staging: impl AsFd, grave: CString) -> io::Result<()> {
+    let mut graves = vec![grave];
+    while let Some(grave) = graves.pop() {
+        let directory = open_directory_in(&staging, &grave)?;
+        for found in Dir::read_from(&directory)? {
+            let found = found?;
+            let name = found.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            if is_directory(&directory, &found)? {
+                let moved = CString::new(random_id()).expect("hexadecimal digits hold no NUL");
+                rustix::fs::renameat(&directory, name, &staging, &moved)?;
+                graves.push(moved);
+            } else {
+                unlink(&directory, name, AtFlags::empty())?;
+            }
+        }
+        unlink(&staging, &grave, AtFlags::REMOVEDIR)?;
+    }
+    Ok(())
+}
+
+fn is_directory(directory: impl AsFd, found: &rustix::fs::DirEntry) -> io::Result<bool> {
+    let kind = match found.file_type() {
+        FileType::Unknown => FileType::from_raw_mode(stat_in(directory, found.file_name())?.st_mode),
+        kind => kind,
+    };
+    Ok(kind == FileType::Directory)
 }
 
 fn unlink(directory: impl AsFd, name: &CStr, flags: AtFlags) -> io::Result<()> {

@@ -100,7 +100,8 @@ fn check_target(directories: &Directories, spec: &UploadSpec) -> Result<(), Stor
     }
 }
 
-fn random_id() -> String {
+/// A name that nothing in staging has.
+pub(super) fn random_id() -> String {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
     hex::encode(bytes)
@@ -116,6 +117,7 @@ impl PartialFile for DiskPartialFile {
         let mut staged = self.settle().await?;
         self.received += data.len() as u64;
         if let Some(declared) = self.declared.filter(|declared| self.received > *declared) {
+            self.state = State::Idle(staged);
             return Err(StorageError::SizeMismatch { declared, actual: self.received });
         }
         let write = move || {
@@ -130,6 +132,7 @@ impl PartialFile for DiskPartialFile {
     async fn commit(mut self: Box<Self>, claimed: Digest) -> Result<Stored, StorageError> {
         let staged = self.settle().await?;
         if let Some(declared) = self.declared.filter(|declared| self.received != *declared) {
+            self.state = State::Idle(staged);
             return Err(StorageError::SizeMismatch { declared, actual: self.received });
         }
         let size = self.received;
@@ -149,8 +152,6 @@ impl Staged {
         }
         // An fsync that failed is never tried again: the kernel may have dropped the pages and say yes.
         rustix::fs::fsync(&self.file)?;
-        let version = version(&rustix::fs::fstat(&self.file)?);
-
         let (parent, name) = self.directories.files.open_parent(&self.spec.path)?;
         let flags = match self.spec.existing {
             Existing::Replace => RenameFlags::empty(),
@@ -158,6 +159,8 @@ impl Staged {
         };
         rustix::fs::renameat_with(&self.directories.staging, &self.id, &parent, name, flags)?;
         rustix::fs::fsync(&parent)?;
+        // The rename was its last change.
+        let version = version(&rustix::fs::fstat(&self.file)?);
         Ok(Stored { size, digest, version })
     }
 }
