@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A small client for the netdisk protocol, written from PROTOCOL.md. It needs Python 3.9 and nothing else."""
-import argparse, getpass, hashlib, hmac, json, os, socket, ssl, struct, sys, unicodedata
+import argparse, getpass, hashlib, hmac, json, os, socket, ssl, struct, sys, tempfile, unicodedata
 
 PAYLOAD_MAX_BEFORE_LOGIN, MESSAGE_MAX, DATA_MAX = 4096, 65536, 262144
 EXIT_CODES = {  # by the code of a fault or the name of Python's exception; for all others it is 1
@@ -127,12 +127,13 @@ class Client:
         check(overwrite or not os.path.lexists(local), "exists", f"{local} stands there already")
         self.request("download", path=path)
         due, size, digest = self.receive("ready")["entry"]["size"], 0, Blake3()
-        with open(local + ".part", "wb") as file:
-            while isinstance(frame := self.receive(bytes, "end"), bytes):
-                size += file.write(frame)
-                digest.update(frame)
-        check((size, frame["digest"]) == (due, digest.hexdigest()), "digest_mismatch", "what came is damaged")
-        os.replace(local + ".part", local)
+        with tempfile.TemporaryDirectory(prefix=".netdisk-", dir=os.path.dirname(local) or ".") as folder:
+            with open(f"{folder}/part", "wb") as file:
+                while isinstance(frame := self.receive(bytes, "end"), bytes):
+                    size += file.write(frame)
+                    digest.update(frame)
+            check((size, frame["digest"]) == (due, digest.hexdigest()), "digest_mismatch", "what came is damaged")
+            os.replace(f"{folder}/part", local)
         return size, digest.hexdigest()
 
     def request(self, kind, **fields):
