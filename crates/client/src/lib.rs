@@ -1,6 +1,6 @@
 //! The netdisk client library: what the program stands on, and what others embed.
 //!
-//! - [`Endpoint`], [`Trust`], [`dial`], [`fingerprint_of`]: reaching a server and knowing that it is the right one.
+//! - [`Endpoint`], [`Trust`], [`dial()`], [`fingerprint_of`]: reaching a server and knowing that it is the right one.
 //! - [`Door`]: a server that waits for somebody to register or log in.
 //! - [`Client`]: one method for each request.
 //! - [`put`], [`get`]: the transfer engine, with [`Observer`] for whoever wants to watch.

@@ -134,8 +134,8 @@ pub(crate) enum ExistingArg {
 /// What to upload.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PutArgs {
-    /// Files here, then where to: LOCAL... [REMOTE]. With one path, its name in the current directory; with
-    /// several, the last is the remote one. `-` is standard input
+    /// Files here; of several paths the last is where to put them there. One path alone keeps its name, in the current
+    /// directory. `-` is standard input
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<String>,
     /// What to do with a file that stands there
@@ -146,8 +146,8 @@ pub(crate) struct PutArgs {
 /// What to download.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct GetArgs {
-    /// Files there, then where to: REMOTE... [LOCAL]. With one path, its name in the current directory; with
-    /// several, the last is the local one. `-` is standard output
+    /// Files there; of several paths the last is where to put them here. One path alone keeps its name, in the current
+    /// directory. `-` is standard output
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<String>,
     /// What to do with a file that stands here [default: ask on a terminal, refuse otherwise]
