@@ -5,12 +5,14 @@
 //! - `wire`: raw bytes against the server, good and bad.
 //! - `program`, `shell`: what a person or a script sees.
 //! - `stop`: SIGTERM during uploads. `terminal`: a person at a pseudo-terminal.
+//! - `resume`: transfers that are cut.
 //! - `python`: the independent client.
 
 mod fixture;
 mod many;
 mod program;
 mod python;
+mod resume;
 mod shell;
 mod stop;
 mod terminal;

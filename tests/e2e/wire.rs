@@ -453,3 +453,56 @@ async fn what_a_stranger_sends_is_not_quoted() {
     let fault = raw.recv().await.to_string();
     assert!(!fault.contains("forged") && !fault.contains("12345678"), "{fault}");
 }
+
+#[tokio::test]
+async fn an_interrupted_upload_is_resumed_by_its_name_and_by_nobody_else() {
+    let server = TestServer::plaintext().await;
+    let request = json!({"id": 2, "type": "upload", "path": "/f", "size": 9, "resume": "key"});
+    let mut raw = Raw::registered(&server, "alice").await;
+    raw.send(&request).await;
+    assert_eq!(raw.recv().await["offset"], 0);
+    raw.write(&data(b"one")).await;
+    raw.send(&json!({"id": 2, "type": "abort", "code": "cancelled", "message": "later"})).await;
+    assert_eq!(raw.recv().await["code"], "cancelled");
+
+    let mut bob = Raw::registered(&server, "bob").await;
+    bob.send(&request).await;
+    assert_eq!(bob.recv().await["offset"], 0, "another user's upload is no business of his");
+    for (field, other) in [("resume", json!("other")), ("path", json!("/g")), ("size", json!(8))] {
+        let mut changed = request.clone();
+        changed[field] = other;
+        raw.send(&changed).await;
+        assert_eq!(raw.recv().await["offset"], 0, "{field}");
+        raw.send(&json!({"id": 2, "type": "abort", "code": "cancelled", "message": "no"})).await;
+        assert_eq!(raw.recv().await["type"], "fault");
+    }
+
+    raw.send(&request).await;
+    assert_eq!(raw.recv().await["offset"], 3);
+    raw.write(&[data(b"twosix"), end(2, b"onetwosix")].concat()).await;
+    assert_eq!(raw.recv().await["type"], "stored");
+    assert_eq!(std::fs::read(server.files("alice").join("f")).expect("there"), b"onetwosix");
+    raw.send(&request).await;
+    assert_eq!(raw.recv().await["offset"], 0, "it is over");
+}
+
+#[tokio::test]
+async fn a_download_goes_on_only_in_the_version_that_it_began_with() {
+    let server = TestServer::plaintext().await;
+    let mut raw = Raw::registered(&server, "alice").await;
+    std::fs::write(server.files("alice").join("f"), b"hello").expect("written");
+    raw.send(&json!({"id": 2, "type": "stat", "path": "/f"})).await;
+    let version = raw.recv().await["entry"]["version"].clone();
+    raw.send(&json!({"id": 3, "type": "download", "path": "/f", "offset": 3, "version": version})).await;
+    assert_eq!(raw.recv().await["offset"], 3);
+    assert_eq!(raw.recv_payload().await, b"\0lo");
+    assert_eq!(raw.recv().await["digest"], Digest::of(b"hello").to_string());
+
+    std::fs::write(server.files("alice").join("f"), b"HELLO").expect("written");
+    for offset in [3, 5, 100] {
+        raw.send(&json!({"id": 4, "type": "download", "path": "/f", "offset": offset, "version": version})).await;
+        assert_eq!(raw.recv().await["offset"], 0);
+        assert_eq!(raw.recv_payload().await, b"\0HELLO");
+        assert_eq!(raw.recv().await["type"], "end");
+    }
+}

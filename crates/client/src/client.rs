@@ -2,13 +2,14 @@
 
 use netdisk_model::{Digest, Entry, EntryKind, RemotePath, Token, UserName, Version};
 use netdisk_protocol::{
-    Connection, ConnectionError, Fault, FaultCode, Numbered, Reply, Request, Sink, Source, Stop, recv_body,
-    refuse_body, send_body,
+    Connection, ConnectionError, Fault, FaultCode, Numbered, Reply, Request, Sink, Stop, recv_body, refuse_body,
+    send_body,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::dial::Stream;
+use crate::dial::{Redial, Stream};
 use crate::error::ClientError;
+use crate::local::{Skipped, SkippingSource};
 
 /// A user's connection to their home. Requests go one after the other; a fault leaves it usable, an error of which
 /// [`ClientError::ends_connection`] says so does not.
@@ -27,6 +28,7 @@ pub struct Client {
     connection: Connection<Box<dyn Stream>>,
     user: UserName,
     token: Option<Token>,
+    redial: Option<Redial>,
     last_id: u64,
 }
 
@@ -60,9 +62,10 @@ impl Client {
         connection: Connection<Box<dyn Stream>>,
         user: UserName,
         token: Option<Token>,
+        redial: Option<Redial>,
         last_id: u64,
     ) -> Self {
-        Self { connection, user, token, last_id }
+        Self { connection, user, token, redial, last_id }
     }
 
     /// Who is logged in.
@@ -245,20 +248,35 @@ impl Client {
         self.ask_done(Request::Rename { from: from.clone().into(), to: to.clone().into(), replace }).await
     }
 
-    /// One attempt to store what `source` gives.
+    /// Whether [`Client::reconnect`] can be tried: a token is at hand.
+    pub(crate) fn can_reconnect(&self) -> bool {
+        self.redial.is_some()
+    }
+
+    /// Dials and logs in again in place of a connection that broke.
+    pub(crate) async fn reconnect(&mut self) -> Result<(), ClientError> {
+        let Some(redial) = &self.redial else { return Err(ConnectionError::Closed.into()) };
+        let Client { connection, last_id, .. } = redial.dial(&self.user).await?;
+        self.connection = connection;
+        self.last_id = last_id;
+        Ok(())
+    }
+
+    /// One attempt to store what `source` gives, from the offset that the server asks for.
     pub(crate) async fn upload(
         &mut self,
         request: Request,
-        source: &mut dyn Source,
+        source: &mut dyn SkippingSource,
         stop: &CancellationToken,
     ) -> Result<Stored, ClientError> {
         let id = self.send(request).await?;
-        match self.recv(id).await? {
-            Reply::Ready { offset: 0, entry: None } => {}
+        let offset = match self.recv(id).await? {
+            Reply::Ready { offset, entry: None } => offset,
             other => return Err(unexpected(&other)),
-        }
+        };
+        let mut source = Skipped { source, offset };
         // Whatever ends the body, the server's last reply says what came of it.
-        let sent = send_body(&mut self.connection, id, source, &stopped_by(stop)).await?;
+        let sent = send_body(&mut self.connection, id, &mut source, &stopped_by(stop)).await?;
         match (sent, self.recv(id).await) {
             (Ok(sent), Ok(Reply::Stored { size, digest, version })) if sent == digest => {
                 Ok(Stored { size, digest, version })
@@ -270,14 +288,22 @@ impl Client {
         }
     }
 
-    /// Asks for a file from `offset`; its body must be received next.
-    pub(crate) async fn begin_download(&mut self, path: &RemotePath, offset: u64) -> Result<(u64, Entry), ClientError> {
-        let id = self.send(Request::Download { path: path.clone().into(), offset }).await?;
+    /// Asks for a file from `offset` of `version`; its body must be received next. Gives where it begins: at the offset,
+    /// or at 0 where the file is another version now.
+    pub(crate) async fn begin_download(
+        &mut self,
+        path: &RemotePath,
+        offset: u64,
+        version: Option<Version>,
+    ) -> Result<(u64, u64, Entry), ClientError> {
+        let id = self.send(Request::Download { path: path.clone().into(), offset, version: version.clone() }).await?;
         match self.recv(id).await? {
             Reply::Ready { offset: from, entry: Some(entry) }
-                if from == offset && entry.path == *path && entry.kind == EntryKind::File =>
+                if entry.path == *path
+                    && entry.kind == EntryKind::File
+                    && (from == 0 || from == offset && entry.version == version) =>
             {
-                Ok((id, entry))
+                Ok((id, from, entry))
             }
             other => Err(unexpected(&other)),
         }

@@ -110,7 +110,7 @@ pub async fn dial(endpoint: &Endpoint, trust: &Trust) -> Result<Door, ClientErro
         };
         let mut connection = Connection::new(stream, FRAME_TIMEOUT);
         greet(&mut connection).await.map_err(|error| odd(endpoint, trust, error))?;
-        Ok(Door { connection })
+        Ok(Door { connection, endpoint: endpoint.clone(), trust: *trust })
     })
     .await
 }
@@ -213,6 +213,8 @@ fn odd(endpoint: &Endpoint, trust: &Trust, error: ConnectionError) -> ClientErro
 #[expect(missing_debug_implementations, reason = "the stream behind it has nothing to show")]
 pub struct Door {
     connection: Connection<Box<dyn Stream>>,
+    endpoint: Endpoint,
+    trust: Trust,
 }
 
 impl Door {
@@ -229,7 +231,7 @@ impl Door {
     /// # Errors
     /// A fault: `name_taken`, `bad_password`, `registration_closed`; a broken connection.
     pub async fn register(self, user: &UserName, password: Password, keep: bool) -> Result<Client, ClientError> {
-        self.enter(user, Admission::Register { user: user.clone().into(), password, keep }).await
+        self.enter(user, Admission::Register { user: user.clone().into(), password, keep }, None).await
     }
 
     /// Logs in by password; with `keep`, asks for a token for later logins.
@@ -246,7 +248,8 @@ impl Door {
     /// # Errors
     /// The fault `login_refused`; a broken connection.
     pub async fn log_in(self, user: &UserName, password: Password, keep: bool) -> Result<Client, ClientError> {
-        self.enter(user, Admission::Login { user: user.clone().into(), proof: Proof::Password(password), keep }).await
+        self.enter(user, Admission::Login { user: user.clone().into(), proof: Proof::Password(password), keep }, None)
+            .await
     }
 
     /// Logs in by a token from an earlier login.
@@ -262,17 +265,24 @@ impl Door {
     /// # Errors
     /// The fault `login_refused`; a broken connection.
     pub async fn log_in_by_token(self, user: &UserName, token: Token) -> Result<Client, ClientError> {
-        self.enter(user, Admission::Login { user: user.clone().into(), proof: Proof::Token(token), keep: false }).await
+        self.enter(
+            user,
+            Admission::Login { user: user.clone().into(), proof: Proof::Token(token.clone()), keep: false },
+            Some(token),
+        )
+        .await
     }
 
-    async fn enter(mut self, who: &UserName, admission: Admission) -> Result<Client, ClientError> {
+    async fn enter(mut self, who: &UserName, admission: Admission, used: Option<Token>) -> Result<Client, ClientError> {
         let id = 1;
         self.connection.send(&Numbered::new(id, admission)).await?;
         let reply: Numbered<Reply> = self.connection.recv().await?.ok_or(ConnectionError::Closed)?;
         match reply.message {
             Reply::Welcome { user, token } if reply.id == id && user == *who => {
                 self.connection.admit();
-                Ok(Client::new(self.connection, user, token, id))
+                let redial =
+                    token.clone().or(used).map(|token| Redial { endpoint: self.endpoint, trust: self.trust, token });
+                Ok(Client::new(self.connection, user, token, redial, id))
             }
             Reply::Fault(fault) => {
                 // The refusal is what matters; how the farewell goes does not.
@@ -281,6 +291,20 @@ impl Door {
             }
             other => Err(ClientError::Unexpected(format!("{other:?} as a welcome"))),
         }
+    }
+}
+
+/// What it takes to come back to a server.
+pub(crate) struct Redial {
+    endpoint: Endpoint,
+    trust: Trust,
+    token: Token,
+}
+
+impl Redial {
+    /// Dials and logs in again; the same trust is asked for.
+    pub(crate) async fn dial(&self, user: &UserName) -> Result<Client, ClientError> {
+        dial(&self.endpoint, &self.trust).await?.log_in_by_token(user, self.token.clone()).await
     }
 }
 

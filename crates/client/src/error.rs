@@ -113,6 +113,25 @@ impl ClientError {
         move |error| Self::Local { path: path.to_owned(), error }
     }
 
+    /// Whether the same may succeed on a new connection, or a little later.
+    ///
+    /// ```
+    /// use netdisk_client::ClientError;
+    /// use netdisk_protocol::ConnectionError;
+    ///
+    /// assert!(ClientError::from(ConnectionError::Closed).is_worth_a_retry());
+    /// assert!(!ClientError::DigestMismatch.is_worth_a_retry());
+    /// ```
+    pub fn is_worth_a_retry(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Connection(ConnectionError::Refused(fault)) => fault.code.is_worth_a_retry(),
+            Self::Connection(error) => error.as_fault().is_none_or(|fault| fault.code == FaultCode::TimedOut),
+            Self::Fault(fault) => matches!(fault.code, FaultCode::Busy | FaultCode::ShuttingDown),
+            _ => false,
+        }
+    }
+
     /// The fault code of this error, where the protocol has one for it.
     ///
     /// ```

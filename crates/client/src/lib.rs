@@ -29,6 +29,7 @@ mod dial;
 mod error;
 mod local;
 mod observer;
+mod retry;
 mod transfer;
 mod trust;
 

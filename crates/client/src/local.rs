@@ -1,16 +1,17 @@
 //! The local ends of transfers: any reader as a source, any writer as a sink, and the part file of a download.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use netdisk_model::Digest;
+use netdisk_model::{Digest, ResumeKey};
 use netdisk_protocol::limits::DATA_LEN_MAX;
 use netdisk_protocol::{Chunk, Fault, FaultCode, Sink, Source};
 use rustix::fs::RenameFlags;
 use tokio::fs::File;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt};
 
 use crate::error::ClientError;
 use crate::observer::{Observer, Progress};
@@ -36,9 +37,9 @@ impl<'a, R: AsyncRead + Send + Unpin> ReaderSource<'a, R> {
     }
 }
 
-#[async_trait]
-impl<R: AsyncRead + Send + Unpin> Source for ReaderSource<'_, R> {
-    async fn next(&mut self) -> Result<Chunk, Fault> {
+impl<R: AsyncRead + Send + Unpin> ReaderSource<'_, R> {
+    /// Reads and hashes on; empty at the end.
+    async fn read(&mut self) -> Result<Bytes, Fault> {
         let mut data = BytesMut::with_capacity(DATA_LEN_MAX);
         while data.len() < DATA_LEN_MAX {
             let room = DATA_LEN_MAX - data.len();
@@ -51,19 +52,62 @@ impl<R: AsyncRead + Send + Unpin> Source for ReaderSource<'_, R> {
                 }
             }
         }
-        if data.is_empty() {
-            // A file that grew or shrank while it was sent is not the file that was announced.
-            if let Some(size) = self.size.filter(|size| *size != self.position) {
-                let text = format!("changed from {size} to {} bytes while it was sent", self.position);
-                self.failure = Some(std::io::Error::other(text));
-                return Err(fault(FaultCode::Changed));
-            }
-            return Ok(Chunk::End(self.hash.finalize().into()));
-        }
         self.hash.update(&data);
         self.position += data.len() as u64;
-        self.observer.progress(Progress { position: self.position, size: self.size });
-        Ok(Chunk::Data(data.freeze()))
+        Ok(data.freeze())
+    }
+
+    /// The end, unless the file is not the one that was announced: it grew or shrank while it was sent.
+    fn end(&mut self) -> Result<Chunk, Fault> {
+        if let Some(size) = self.size.filter(|size| *size != self.position) {
+            let text = format!("changed from {size} to {} bytes while it was sent", self.position);
+            self.failure = Some(std::io::Error::other(text));
+            return Err(fault(FaultCode::Changed));
+        }
+        Ok(Chunk::End(self.hash.finalize().into()))
+    }
+
+    fn observed(&self) -> Progress {
+        Progress { position: self.position, size: self.size }
+    }
+}
+
+#[async_trait]
+impl<R: AsyncRead + Send + Unpin> SkippingSource for ReaderSource<'_, R> {
+    async fn next_behind(&mut self, offset: u64) -> Result<Chunk, Fault> {
+        loop {
+            let begin = self.position;
+            let data = self.read().await?;
+            if data.is_empty() {
+                return self.end();
+            }
+            if self.position > offset {
+                self.observer.progress(self.observed());
+                let unsent = usize::try_from(offset.saturating_sub(begin)).unwrap_or(0);
+                return Ok(Chunk::Data(data.slice(unsent..)));
+            }
+            self.observer.verifying(self.observed());
+        }
+    }
+}
+
+/// A source that can leave out what the receiver has, and still knows the digest of the whole.
+#[async_trait]
+pub(crate) trait SkippingSource: Send {
+    /// The next bytes behind `offset`, or the end. Not cancel safe.
+    async fn next_behind(&mut self, offset: u64) -> Result<Chunk, Fault>;
+}
+
+/// A source from an offset on.
+pub(crate) struct Skipped<'a> {
+    pub(crate) source: &'a mut dyn SkippingSource,
+    pub(crate) offset: u64,
+}
+
+#[async_trait]
+impl Source for Skipped<'_> {
+    async fn next(&mut self) -> Result<Chunk, Fault> {
+        self.source.next_behind(self.offset).await
     }
 }
 
@@ -113,8 +157,29 @@ impl<'a, W: AsyncWrite + Send + Unpin> WriterSink<'a, W> {
     }
 
     /// What went wrong here, if anything did; otherwise what the other side says.
-    pub(crate) fn failure_or(self, error: ClientError) -> ClientError {
-        local_or(self.name, self.failure, error)
+    pub(crate) fn failure_or(&mut self, error: ClientError) -> ClientError {
+        local_or(self.name.clone(), self.failure.take(), error)
+    }
+
+    /// How many bytes have arrived.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+}
+
+impl WriterSink<'_, File> {
+    /// Forgets what has arrived: the file is another now, of this size.
+    pub(crate) async fn restart(&mut self, size: u64) -> Result<(), ClientError> {
+        let restart = async {
+            self.writer.flush().await?;
+            self.writer.set_len(0).await?;
+            self.writer.rewind().await
+        };
+        restart.await.map_err(ClientError::local(&self.name))?;
+        self.size = size;
+        self.position = 0;
+        self.hash = blake3::Hasher::new();
+        Ok(())
     }
 }
 
@@ -209,6 +274,19 @@ impl Drop for PartFile {
 fn time(modified_ms: i64) -> Option<SystemTime> {
     let distance = Duration::from_millis(modified_ms.unsigned_abs());
     if modified_ms < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
+}
+
+/// A name for the content of a local file, by which an interrupted upload of it is found again: whoever writes into the
+/// file, or puts another in its place, moves its inode, size or ctime.
+pub(crate) fn resume_key(metadata: &std::fs::Metadata) -> Option<ResumeKey> {
+    let mut hash = blake3::Hasher::new();
+    for number in [metadata.dev(), metadata.ino(), metadata.size()] {
+        hash.update(&number.to_le_bytes());
+    }
+    for time in [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()] {
+        hash.update(&time.to_le_bytes());
+    }
+    hash.finalize().to_hex().parse().ok()
 }
 
 /// The time of last modification of a local file, in milliseconds since 1970-01-01 UTC, as an upload sends it; `None`

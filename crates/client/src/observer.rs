@@ -1,5 +1,7 @@
 //! Watching a transfer: the terminal, a log or a test stands behind this trait.
 
+use std::time::Duration;
+
 /// Somebody who watches one transfer. Called often and from the transfer's own task: be quick.
 ///
 /// ```
@@ -19,6 +21,12 @@
 pub trait Observer: Send + Sync {
     /// The transfer has come so far.
     fn progress(&self, progress: Progress);
+
+    /// What is there already has been read so far, to go on behind it; nothing travels meanwhile.
+    fn verifying(&self, _progress: Progress) {}
+
+    /// The connection was lost, for this reason; the next try comes after `delay`.
+    fn waiting(&self, _reason: &str, _delay: Duration) {}
 }
 
 /// How far a transfer has come.

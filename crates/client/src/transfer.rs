@@ -1,17 +1,20 @@
 //! The transfer engine: files from here to there and back, whole or not at all.
+//!
+//! First try, retry and resume are one code path: an attempt asks the receiver for its offset and goes on from there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use netdisk_model::{Digest, RemotePath};
-use netdisk_protocol::{BodyStart, Request};
+use netdisk_model::{Digest, Entry, RemotePath};
+use netdisk_protocol::{BodyStart, FaultCode, Request};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use crate::client::Client;
+use crate::client::{Client, Stored};
 use crate::error::ClientError;
-use crate::local::{PartFile, ReaderSource, WriterSink, modified_ms};
+use crate::local::{PartFile, ReaderSource, WriterSink, modified_ms, resume_key};
 use crate::observer::Observer;
+use crate::retry::Retry;
 
 /// What happens to a file that stands where another goes.
 ///
@@ -99,29 +102,40 @@ pub async fn put(
     observer: &dyn Observer,
     cancel: &CancellationToken,
 ) -> Result<Outcome, ClientError> {
-    let request = |size, modified| Request::Upload {
+    let request = |size, modified, resume| Request::Upload {
         path: path.clone().into(),
         size,
         modified,
         create: existing == OnExisting::Refuse,
+        resume,
         body: BodyStart::Wait,
     };
-    let stored = match source {
+    let local = match source {
+        PutSource::File(local) => local,
         PutSource::Stream(stream) => {
             let mut source = ReaderSource::new(stream, "the stream".into(), None, observer);
-            let stored = client.upload(request(None, None), &mut source, cancel).await;
-            stored.map_err(|error| source.failure_or(error))?
-        }
-        PutSource::File(local) => {
-            let (file, metadata) = open(&local).await.map_err(ClientError::local(&local))?;
-            let size = Some(metadata.len());
-            let request = request(size, modified_ms(&metadata));
-            let mut source = ReaderSource::new(file, local, size, observer);
-            let stored = client.upload(request, &mut source, cancel).await;
-            stored.map_err(|error| source.failure_or(error))?
+            let stored = client.upload(request(None, None, None), &mut source, cancel).await;
+            return stored.map(Outcome::from).map_err(|error| source.failure_or(error));
         }
     };
-    Ok(Outcome { size: stored.size, digest: stored.digest })
+    let mut retry = Retry::new(observer, cancel);
+    let mut mismatches = 0;
+    loop {
+        let (file, metadata) = open(&local).await.map_err(ClientError::local(&local))?;
+        let size = Some(metadata.len());
+        let request = request(size, modified_ms(&metadata), resume_key(&metadata));
+        let mut source = ReaderSource::new(file, local.clone(), size, observer);
+        let error = match client.upload(request, &mut source, cancel).await {
+            Ok(stored) => return Ok(stored.into()),
+            Err(error) => source.failure_or(error),
+        };
+        // What the server had kept may have been spoilt; it has thrown it away.
+        if error.fault_code() == Some(FaultCode::DigestMismatch) && mismatches == 0 {
+            mismatches += 1;
+            continue;
+        }
+        retry.reconnect(client, error).await?;
+    }
 }
 
 /// Opens a regular file for reading.
@@ -166,7 +180,7 @@ pub async fn get(
     let local = match target {
         GetTarget::File(local) => local,
         GetTarget::Stream(stream) => {
-            let (id, entry) = client.begin_download(path, 0).await?;
+            let (id, _, entry) = client.begin_download(path, 0, None).await?;
             let mut sink = WriterSink::new(stream, "the stream".into(), entry.size, observer);
             let digest = match client.recv_download(id, &mut sink, cancel).await {
                 Ok(digest) => digest,
@@ -179,21 +193,67 @@ pub async fn get(
     if existing == OnExisting::Refuse && tokio::fs::symlink_metadata(&local).await.is_ok() {
         return Err(ClientError::LocalExists { path: local });
     }
-    let (id, entry) = client.begin_download(path, 0).await?;
-    let (part, file) = match PartFile::create(&local).await {
-        Ok(part) => part,
-        Err(error) => {
-            // The body is on its way; the connection is to stay in step.
-            client.refuse_download(id).await?;
-            return Err(error);
+    let mut retry = Retry::new(observer, cancel);
+    let mut arrived: Option<Arrived<'_>> = None;
+    loop {
+        let error = match fetch(client, path, &local, &mut arrived, observer, cancel).await {
+            Ok(digest) => {
+                let Some(Arrived { part, sink, entry }) = arrived else { return Err(ClientError::DigestMismatch) };
+                let (file, size) = sink.finish(digest).await?;
+                part.commit(file, entry.modified, existing).await?;
+                return Ok(Outcome { size, digest });
+            }
+            Err(error) => error,
+        };
+        retry.reconnect(client, error).await?;
+    }
+}
+
+/// What has arrived of a download.
+struct Arrived<'a> {
+    part: PartFile,
+    sink: WriterSink<'a, File>,
+    entry: Entry,
+}
+
+/// One attempt to fetch what has not arrived yet; gives the digest of the whole that the server claims.
+async fn fetch<'a>(
+    client: &mut Client,
+    path: &RemotePath,
+    local: &Path,
+    arrived: &mut Option<Arrived<'a>>,
+    observer: &'a dyn Observer,
+    cancel: &CancellationToken,
+) -> Result<Digest, ClientError> {
+    let known = arrived.as_ref().map(|arrived| (arrived.sink.position(), arrived.entry.version.clone()));
+    let (offset, version) = known.unwrap_or_default();
+    let (id, from, entry) = client.begin_download(path, offset, version).await?;
+    let arrived = match arrived {
+        Some(arrived) => {
+            if from < arrived.sink.position() {
+                // It is another version now: nothing of the old one may stay.
+                arrived.sink.restart(entry.size).await?;
+            }
+            arrived.entry = entry;
+            arrived
         }
+        None => match PartFile::create(local).await {
+            Ok((part, file)) => {
+                let sink = WriterSink::new(file, local.to_owned(), entry.size, observer);
+                arrived.insert(Arrived { part, sink, entry })
+            }
+            Err(error) => {
+                // The body is on its way; the connection is to stay in step.
+                client.refuse_download(id).await?;
+                return Err(error);
+            }
+        },
     };
-    let mut sink = WriterSink::new(file, local.clone(), entry.size, observer);
-    let digest = match client.recv_download(id, &mut sink, cancel).await {
-        Ok(digest) => digest,
-        Err(error) => return Err(sink.failure_or(error)),
-    };
-    let (file, size) = sink.finish(digest).await?;
-    part.commit(file, entry.modified, existing).await?;
-    Ok(Outcome { size, digest })
+    client.recv_download(id, &mut arrived.sink, cancel).await.map_err(|error| arrived.sink.failure_or(error))
+}
+
+impl From<Stored> for Outcome {
+    fn from(stored: Stored) -> Self {
+        Self { size: stored.size, digest: stored.digest }
+    }
 }

@@ -16,7 +16,7 @@ const EVENT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The bar of one transfer; gone when it is dropped.
 pub(crate) enum Bar {
-    Shown(ProgressBar),
+    Shown { bar: ProgressBar, name: String },
     Events { output: Output, name: String, last: Mutex<Instant> },
     Hidden,
 }
@@ -31,8 +31,9 @@ impl Bar {
             return Self::Hidden;
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SEC));
-        bar.set_message(escape(name).into_owned());
-        Self::Shown(bar)
+        let name = escape(name).into_owned();
+        bar.set_message(name.clone());
+        Self::Shown { bar, name }
     }
 }
 
@@ -56,14 +57,18 @@ impl Observer for Bar {
     fn progress(&self, progress: Progress) {
         match self {
             Self::Hidden => {}
-            Self::Shown(bar) => {
+            Self::Shown { bar, name } => {
                 if progress.position == 0 {
                     bar.set_style(style(progress.size.is_some()));
                     if let Some(size) = progress.size {
                         bar.set_length(size);
                     }
                 }
-                bar.set_position(progress.position);
+                if bar.message() != *name && progress.position > 0 {
+                    bar.set_message(name.clone());
+                }
+                // A retry counts from the start again; what has been shown as done stays shown.
+                bar.set_position(bar.position().max(progress.position));
             }
             Self::Events { output, name, last } => {
                 let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -78,11 +83,29 @@ impl Observer for Bar {
             }
         }
     }
+
+    fn verifying(&self, progress: Progress) {
+        if let Self::Shown { bar, .. } = self {
+            bar.set_message("verifying");
+            bar.set_position(bar.position().max(progress.position));
+        }
+    }
+
+    fn waiting(&self, reason: &str, delay: Duration) {
+        match self {
+            Self::Hidden => {}
+            Self::Shown { bar, .. } => bar.set_message(format!("waiting: {}", escape(reason))),
+            Self::Events { output, name, .. } => {
+                let event = json!({"event": "waiting", "name": name, "reason": reason, "seconds": delay.as_secs_f64()});
+                output.note("", event);
+            }
+        }
+    }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        if let Self::Shown(bar) = self {
+        if let Self::Shown { bar, .. } = self {
             bar.finish_and_clear();
         }
     }

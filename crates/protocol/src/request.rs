@@ -2,7 +2,7 @@
 //!
 //! Two enums keep the states apart: "list before login" does not parse.
 
-use netdisk_model::{Password, RemotePath, Token, UserName};
+use netdisk_model::{Password, RemotePath, ResumeKey, Token, UserName, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::claim::Claim;
@@ -175,6 +175,9 @@ pub enum Request {
         /// Refuses to overwrite.
         #[serde(default)]
         create: bool,
+        /// What the sender calls the content, to go on with it after an interruption.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resume: Option<ResumeKey>,
         /// When the body begins.
         #[serde(default)]
         body: BodyStart,
@@ -186,6 +189,9 @@ pub enum Request {
         /// How many bytes the receiver has already.
         #[serde(default)]
         offset: u64,
+        /// Of which version they are.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<Version>,
     },
 }
 

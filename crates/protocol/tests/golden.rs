@@ -60,6 +60,7 @@ fn samples() -> Vec<Sample> {
         size: Some(5),
         modified: Some(time),
         create: false,
+        resume: Some("4f3a2b".parse().expect("a key")),
         body: BodyStart::Wait,
     };
     let not_found = Fault::new(FaultCode::NotFound, "nothing stands at /docs");
@@ -100,7 +101,17 @@ fn samples() -> Vec<Sample> {
         sample("upload", Numbered::new(9, upload)),
         sample("upload-ready", Numbered::new(9, Reply::Ready { offset: 0, entry: None })),
         sample("stored", Numbered::new(9, Reply::Stored { size: 5, digest, version: version.clone() })),
-        sample("download", Numbered::new(10, Request::Download { path: path("/a.txt").into(), offset: 0 })),
+        sample(
+            "download",
+            Numbered::new(10, Request::Download { path: path("/a.txt").into(), offset: 0, version: None }),
+        ),
+        sample(
+            "download-resumed",
+            Numbered::new(
+                10,
+                Request::Download { path: path("/a.txt").into(), offset: 3, version: Some(version.clone()) },
+            ),
+        ),
         sample("download-ready", Numbered::new(10, Reply::Ready { offset: 0, entry: Some(file("/a.txt", time)) })),
         sample("body-end", Numbered::new(9, BodyPart::End { digest })),
         sample("body-abort", Numbered::new(9, BodyPart::Abort(cancelled))),

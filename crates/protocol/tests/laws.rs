@@ -132,6 +132,7 @@ fn any_request() -> impl Strategy<Value = Request> {
             size: size.map(u64::from),
             modified: modified.map(i64::from),
             create,
+            resume: create.then(|| "key".parse().expect("a key")),
             body: if now { BodyStart::Now } else { BodyStart::Wait },
         },
     );
@@ -147,7 +148,11 @@ fn any_request() -> impl Strategy<Value = Request> {
             to: to.into(),
             replace
         }),
-        (any_path(), 0..1_u64 << 53).prop_map(|(path, offset)| Request::Download { path: path.into(), offset }),
+        (any_path(), 0..1_u64 << 53).prop_map(|(path, offset)| Request::Download {
+            path: path.into(),
+            offset,
+            version: None
+        }),
         upload,
     ]
 }

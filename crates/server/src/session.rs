@@ -4,13 +4,13 @@
 
 use std::net::SocketAddr;
 
-use netdisk_model::{Entry, RemotePath, Token};
+use netdisk_model::{Entry, RemotePath, ResumeKey, Token, Version};
 use netdisk_protocol::limits::MESSAGE_LEN_MAX;
 use netdisk_protocol::{
     BodyPart, BodyStart, Claim, Connection, ConnectionError, Fault, Numbered, Reply, Request, Stop, recv_body,
     refuse_body, send_body,
 };
-use netdisk_storage::{Account, Depth, Existing, Listing, Removal, StorageError, UploadSpec};
+use netdisk_storage::{Account, Depth, Existing, Listing, Removal, StorageError, StoredFile, UploadSpec};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT};
@@ -25,6 +25,12 @@ pub(crate) struct Session {
     /// What `logout` revokes: the token that came, and the one that was given.
     tokens: Vec<Token>,
     peer: SocketAddr,
+}
+
+/// What a client has of a file already.
+struct Known {
+    offset: u64,
+    version: Option<Version>,
 }
 
 /// Whether the session goes on after a request.
@@ -82,13 +88,15 @@ impl Session {
             Request::List { path, recursive } => {
                 return self.list(connection, id, path, recursive, &server.stop_bodies()).await;
             }
-            Request::Upload { path, size, modified, create, body } => {
-                let begin = self.begin_upload(path, size, modified, existing(!create));
+            Request::Upload { path, size, modified, create, resume, body } => {
+                // A body that begins at once begins at the start.
+                let resume = resume.filter(|_| body == BodyStart::Wait);
+                let begin = self.begin_upload(path, size, modified, existing(!create), resume);
                 let upload = connection.keep_alive(begin).await?;
                 self.upload(connection, id, upload, body, &server.stop_bodies()).await?
             }
-            Request::Download { path, offset } => {
-                return self.download(connection, id, path, offset, &server.stop_bodies()).await;
+            Request::Download { path, offset, version } => {
+                return self.download(connection, id, path, Known { offset, version }, &server.stop_bodies()).await;
             }
         };
         reply(connection, id, outcome).await?;
@@ -173,9 +181,10 @@ impl Session {
         size: Option<u64>,
         modified: Option<i64>,
         existing: Existing,
+        resume: Option<ResumeKey>,
     ) -> Result<Upload, Fault> {
         let path = path.check().map_err(refusal::of_path)?;
-        let spec = UploadSpec { path: path.clone(), size, modified, existing };
+        let spec = UploadSpec { path: path.clone(), size, modified, existing, resume };
         match self.account.home.begin_upload(spec).await {
             Ok(partial) => Ok(Upload { path, partial }),
             Err(error) => Err(refusal::of_creation(&path, &error)),
@@ -212,23 +221,35 @@ impl Session {
         }))
     }
 
+    /// Opens a file for sending what the client lacks: from its offset, or from the start where it has part of another
+    /// version.
+    async fn open(&self, path: &RemotePath, known: Known) -> Result<(u64, Box<dyn StoredFile>), StorageError> {
+        let home = &self.account.home;
+        let Some(version) = known.version else { return Ok((known.offset, home.open(path, known.offset).await?)) };
+        match home.open(path, known.offset).await {
+            Ok(file) if file.entry().version.as_ref() == Some(&version) => Ok((known.offset, file)),
+            Ok(_) | Err(StorageError::Changed) => Ok((0, home.open(path, 0).await?)),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn download<S: AsyncRead + AsyncWrite>(
         &self,
         connection: &mut Connection<S>,
         id: u64,
         path: Claim<RemotePath>,
-        offset: u64,
+        known: Known,
         stop: &Stop,
     ) -> Result<Next, ConnectionError> {
         let opened = match path.check() {
-            Ok(path) => match connection.keep_alive(self.account.home.open(&path, offset)).await? {
-                Ok(file) => Ok(Download { path, file }),
+            Ok(path) => match connection.keep_alive(self.open(&path, known)).await? {
+                Ok((offset, file)) => Ok((offset, Download { path, file })),
                 Err(error) => Err(refusal::of_storage(&path, &error)),
             },
             Err(error) => Err(refusal::of_path(error)),
         };
-        let mut download = match opened {
-            Ok(download) => download,
+        let (offset, mut download) = match opened {
+            Ok(opened) => opened,
             Err(fault) => {
                 reply(connection, id, Err(fault)).await?;
                 return Ok(Next::Request);

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use netdisk_model::{Digest, Entry, EntryKind, Password, RemotePath, UserName};
+use netdisk_model::{Digest, Entry, EntryKind, Password, RemotePath, ResumeKey, UserName};
 
 use crate::{Accounts, AccountsError, Depth, Existing, Home, Removal, StorageError, Stored, UploadSpec};
 
@@ -20,7 +20,8 @@ macro_rules! storage_contract {
             homes_are_apart, all_sizes_come_back, an_upload_overwrites, what_was_opened_stays_as_it_was,
             create_refuses_what_stands, of_two_creates_one_wins, of_two_uploads_the_last_commit_wins,
             a_wrong_digest_stores_nothing, a_wrong_size_stores_nothing, an_unknown_size_is_settled_by_the_end,
-            a_dropped_upload_stores_nothing, uploads_need_a_directory, times_are_kept, versions_change_with_content,
+            a_dropped_upload_stores_nothing, an_interrupted_upload_goes_on_where_it_was,
+            only_the_same_upload_is_resumed, what_failed_is_not_resumed, a_second_writer_begins_anew, uploads_need_a_directory, times_are_kept, versions_change_with_content,
             reading_from_an_offset_gives_the_whole_digest, listings_are_one_level_or_all, listing_needs_a_directory,
             stat_tells_what_stands, directories_are_made_once, parents_are_made_on_demand,
             removal_takes_files_and_empty_directories, removal_of_a_tree, the_root_stays, files_move,
@@ -57,7 +58,28 @@ async fn home(store: &Store) -> Arc<dyn Home> {
 }
 
 fn spec(at: &str, existing: Existing) -> UploadSpec {
-    UploadSpec { path: path(at), size: None, modified: None, existing }
+    UploadSpec { path: path(at), size: None, modified: None, existing, resume: None }
+}
+
+/// An upload of `/f` that can be resumed.
+fn resumable(size: u64, key: &str) -> UploadSpec {
+    UploadSpec {
+        size: Some(size),
+        resume: Some(key.parse::<ResumeKey>().expect("a key")),
+        ..spec("/f", Existing::Replace)
+    }
+}
+
+/// Begins an upload, writes to it and drops it; then waits until what was written can be seen.
+async fn interrupt(home: &Arc<dyn Home>, spec: UploadSpec, content: &'static [u8]) {
+    let mut partial = home.begin_upload(spec.clone()).await.expect("begun");
+    let at = partial.offset() + content.len() as u64;
+    partial.write(Bytes::from_static(content)).await.expect("written");
+    drop(partial);
+    // The last write may still be under way.
+    while home.begin_upload(spec.clone()).await.expect("begun").offset() != at {
+        tokio::task::yield_now().await;
+    }
 }
 
 async fn put_as(home: &Arc<dyn Home>, spec: UploadSpec, content: &[u8]) -> Result<Stored, StorageError> {
@@ -285,6 +307,59 @@ laws! {
         assert!(list(&home, "/", Depth::Tree).await.is_empty());
         drop(partial);
         assert!(list(&home, "/", Depth::Tree).await.is_empty());
+    }
+
+    /// Twice, and the digest covers all of it.
+    an_interrupted_upload_goes_on_where_it_was(store) {
+        let home = home(&store).await;
+        interrupt(&home, resumable(9, "key"), b"one").await;
+        interrupt(&home, resumable(9, "key"), b"two").await;
+        assert!(list(&home, "/", Depth::Tree).await.is_empty());
+        let mut partial = home.begin_upload(resumable(9, "key")).await.expect("begun");
+        assert_eq!(partial.offset(), 6);
+        partial.write(Bytes::from_static(b"six")).await.expect("written");
+        let stored = partial.commit(Digest::of(b"onetwosix")).await.expect("whole");
+        assert_eq!(stored.size, 9);
+        assert_eq!(get(&home, "/f").await.expect("stored"), b"onetwosix");
+        let next = home.begin_upload(resumable(9, "key")).await.expect("begun");
+        assert_eq!(next.offset(), 0, "what was committed is no longer open");
+    }
+
+    /// Another content, another size, another path, another user: from the start.
+    only_the_same_upload_is_resumed(store) {
+        let home = home(&store).await;
+        interrupt(&home, resumable(9, "key"), b"one").await;
+        let elsewhere = UploadSpec { path: path("/g"), ..resumable(9, "key") };
+        for other in [resumable(9, "other"), resumable(8, "key"), elsewhere, spec("/f", Existing::Replace)] {
+            assert_eq!(home.begin_upload(other).await.expect("begun").offset(), 0);
+        }
+        let bob = store.register(&user("bob"), password()).await.expect("a new account").home;
+        assert_eq!(bob.begin_upload(resumable(9, "key")).await.expect("begun").offset(), 0);
+        assert_eq!(home.begin_upload(resumable(9, "key")).await.expect("begun").offset(), 3);
+    }
+
+    /// A wrong digest may mean a wrong prefix: the next try begins anew.
+    what_failed_is_not_resumed(store) {
+        let home = home(&store).await;
+        interrupt(&home, resumable(6, "key"), b"one").await;
+        let mut partial = home.begin_upload(resumable(6, "key")).await.expect("begun");
+        partial.write(Bytes::from_static(b"two")).await.expect("written");
+        assert_refused!(partial.commit(Digest::of(b"ONEtwo")).await, StorageError::DigestMismatch);
+        assert_eq!(home.begin_upload(resumable(6, "key")).await.expect("begun").offset(), 0);
+    }
+
+    /// Nobody writes into the upload of another.
+    a_second_writer_begins_anew(store) {
+        let home = home(&store).await;
+        interrupt(&home, resumable(6, "key"), b"one").await;
+        let mut first = home.begin_upload(resumable(6, "key")).await.expect("begun");
+        let mut second = home.begin_upload(resumable(6, "key")).await.expect("begun");
+        assert_eq!((first.offset(), second.offset()), (3, 0));
+        first.write(Bytes::from_static(b"two")).await.expect("written");
+        second.write(Bytes::from_static(b"ONETWO")).await.expect("written");
+        first.commit(Digest::of(b"onetwo")).await.expect("whole");
+        second.commit(Digest::of(b"ONETWO")).await.expect("whole");
+        assert_eq!(get(&home, "/f").await.expect("stored"), b"ONETWO");
     }
 
     /// One that exists, and nothing but a file or nothing at the path.

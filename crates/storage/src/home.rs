@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use netdisk_model::{Digest, Entry, RemotePath, Version};
+use netdisk_model::{Digest, Entry, RemotePath, ResumeKey, Version};
 
 use crate::error::StorageError;
 
@@ -114,9 +114,12 @@ pub struct UploadSpec {
     pub modified: Option<i64>,
     /// What happens to a file that stands there.
     pub existing: Existing,
+    /// What the sender calls the content. An upload of the same path, size and name goes on where an interrupted one
+    /// ended; without a name, or without a size, nothing is kept.
+    pub resume: Option<ResumeKey>,
 }
 
-/// An unfinished upload. Dropping it discards it.
+/// An unfinished upload. Dropping it discards it, unless it can be resumed: then what was received is kept for a while.
 #[async_trait]
 pub trait PartialFile: Send {
     /// How many bytes are there already: where the sender goes on.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use netdisk_model::{Digest, Entry, EntryKind, Password, RemotePath, Token, UserName, Version};
+use netdisk_model::{Digest, Entry, EntryKind, Password, RemotePath, ResumeKey, Token, UserName, Version};
 
 use crate::accounts::{Account, Accounts, AccountsError};
 use crate::error::StorageError;
@@ -105,7 +105,11 @@ type Tree = BTreeMap<RemotePath, Node>;
 #[derive(Debug)]
 struct MemoryHome {
     tree: Arc<Mutex<Tree>>,
+    kept: Arc<Mutex<Kept>>,
 }
+
+/// Interrupted uploads that may be resumed, by path, size and the sender's name for the content.
+type Kept = HashMap<(RemotePath, u64, ResumeKey), BytesMut>;
 
 #[derive(Debug, Clone)]
 struct Node {
@@ -139,7 +143,8 @@ fn now_ms() -> i64 {
 
 impl MemoryHome {
     fn new() -> Self {
-        Self { tree: Arc::new(Mutex::new(Tree::from([(RemotePath::root(), Node::directory())]))) }
+        let tree = Tree::from([(RemotePath::root(), Node::directory())]);
+        Self { tree: Arc::new(Mutex::new(tree)), kept: Arc::default() }
     }
 }
 
@@ -260,7 +265,13 @@ impl Home for MemoryHome {
 
     async fn begin_upload(&self, spec: UploadSpec) -> Result<Box<dyn PartialFile>, StorageError> {
         check_target(&lock(&self.tree), &spec.path, spec.existing)?;
-        Ok(Box::new(MemoryPartialFile { tree: self.tree.clone(), content: BytesMut::new(), spec }))
+        let key = match (&spec.size, &spec.resume) {
+            (Some(size), Some(key)) => Some((spec.path.clone(), *size, key.clone())),
+            _ => None,
+        };
+        // Taken out: a second writer begins anew.
+        let content = key.as_ref().and_then(|key| lock(&self.kept).remove(key)).unwrap_or_default();
+        Ok(Box::new(MemoryPartialFile { tree: self.tree.clone(), kept: self.kept.clone(), key, content, spec }))
     }
 
     async fn open(&self, path: &RemotePath, offset: u64) -> Result<Box<dyn StoredFile>, StorageError> {
@@ -290,6 +301,9 @@ impl Listing for MemoryListing {
 
 struct MemoryPartialFile {
     tree: Arc<Mutex<Tree>>,
+    kept: Arc<Mutex<Kept>>,
+    /// Under which name it is kept when it is dropped; `None` once it is not worth it.
+    key: Option<(RemotePath, u64, ResumeKey)>,
     content: BytesMut,
     spec: UploadSpec,
 }
@@ -304,13 +318,15 @@ impl PartialFile for MemoryPartialFile {
         self.content.extend_from_slice(&data);
         match self.spec.size {
             Some(declared) if self.offset() > declared => {
+                self.key = None;
                 Err(StorageError::SizeMismatch { declared, actual: self.offset() })
             }
             _ => Ok(()),
         }
     }
 
-    async fn commit(self: Box<Self>, claimed: Digest) -> Result<Stored, StorageError> {
+    async fn commit(mut self: Box<Self>, claimed: Digest) -> Result<Stored, StorageError> {
+        self.key = None;
         let size = self.offset();
         if let Some(declared) = self.spec.size.filter(|declared| *declared != size) {
             return Err(StorageError::SizeMismatch { declared, actual: size });
@@ -323,9 +339,17 @@ impl PartialFile for MemoryPartialFile {
         check_target(&tree, &self.spec.path, self.spec.existing)?;
         let version = tree.values().map(|node| node.version).max().unwrap_or(0) + 1;
         let modified = self.spec.modified.unwrap_or_else(now_ms);
-        let node = Node { file: Some((self.content.freeze(), digest)), modified, version };
-        tree.insert(self.spec.path, node);
+        let content = std::mem::take(&mut self.content).freeze();
+        tree.insert(self.spec.path.clone(), Node { file: Some((content, digest)), modified, version });
         Ok(Stored { size, digest, version: Version::new(version) })
+    }
+}
+
+impl Drop for MemoryPartialFile {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            lock(&self.kept).insert(key, std::mem::take(&mut self.content));
+        }
     }
 }
 

@@ -45,7 +45,7 @@ fn path(text: &str) -> RemotePath {
 }
 
 fn spec(at: &str) -> UploadSpec {
-    UploadSpec { path: path(at), size: None, modified: None, existing: Existing::Replace }
+    UploadSpec { path: path(at), size: None, modified: None, existing: Existing::Replace, resume: None }
 }
 
 fn names_in(directory: &Path) -> Vec<String> {

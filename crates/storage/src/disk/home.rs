@@ -1,21 +1,22 @@
 //! One user's tree on disk.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use netdisk_model::{Entry, EntryKind, RemotePath, UserName};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
 use super::confined::{Confined, DIRECTORY_MODE, kind, stat_in};
 use super::download::DiskFile;
 use super::listing::DiskListing;
 use super::removal;
-use super::upload::{DiskPartialFile, random_id};
+use super::upload::{DiskPartialFile, RESUMABLE, random_id};
 use crate::door::Door;
 use crate::error::StorageError;
 use crate::home::{Depth, Existing, Home, Listing, PartialFile, Removal, StoredFile, UploadSpec};
@@ -52,9 +53,9 @@ impl DiskHome {
         Self { directories: Arc::new(directories), door, removals }
     }
 
-    /// Clears what a crash left in staging: none of it was ever acknowledged.
+    /// Clears what a crash left in staging: none of it was ever acknowledged. What can be resumed stays for a while.
     pub(super) async fn clear_staging(&self, user: &UserName) {
-        let cleared = self.run(|directories| Ok(removal::clear(&directories.staging)?)).await;
+        let cleared = self.run(|directories| Ok(removal::clear(&directories.staging, keeps)?)).await;
         if let Err(error) = cleared {
             tracing::warn!(%user, %error, "staging could not be cleared");
         }
@@ -127,14 +128,23 @@ impl Home for DiskHome {
     }
 
     async fn begin_upload(&self, spec: UploadSpec) -> Result<Box<dyn PartialFile>, StorageError> {
-        let door = self.door.clone();
-        self.run(move |directories| DiskPartialFile::begin(directories.clone(), door, spec)).await
+        DiskPartialFile::begin(self.directories.clone(), self.door.clone(), spec).await
     }
 
     async fn open(&self, path: &RemotePath, offset: u64) -> Result<Box<dyn StoredFile>, StorageError> {
         let (path, door) = (path.clone(), self.door.clone());
         self.run(move |directories| DiskFile::open(directories, door, &path, offset)).await
     }
+}
+
+/// How long an interrupted upload waits to be resumed.
+const RESUMABLE_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Whether a thing in staging is an upload that may still be resumed.
+fn keeps(name: &CStr, stat: &Stat) -> bool {
+    let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let age = age.saturating_sub(stat.st_mtime.unsigned_abs());
+    name.to_bytes().starts_with(RESUMABLE.as_bytes()) && age < RESUMABLE_FOR.as_secs()
 }
 
 /// Makes each missing directory on the way and syncs the one that it was made in. Blocks.

@@ -8,14 +8,14 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, Dir, FileType};
+use rustix::fs::{AtFlags, Dir, FileType, Stat};
 use rustix::io::Errno;
 
 use super::confined::{open_directory_in, stat_in};
 use super::upload::random_id;
 
-/// Removes all that is in `staging`. Blocks.
-pub(super) fn clear(staging: impl AsFd) -> io::Result<()> {
+/// Removes all that is in `staging` but the files that `keeps` names. Blocks.
+pub(super) fn clear(staging: impl AsFd, keeps: impl Fn(&CStr, &Stat) -> bool) -> io::Result<()> {
     let mut graves = Vec::new();
     for found in Dir::read_from(&staging)? {
         let found = found?;
@@ -25,7 +25,7 @@ pub(super) fn clear(staging: impl AsFd) -> io::Result<()> {
         }
         if is_directory(&staging, &found)? {
             graves.push(name.to_owned());
-        } else {
+        } else if !keeps(name, &stat_in(&staging, name)?) {
             unlink(&staging, name, AtFlags::empty())?;
         }
     }

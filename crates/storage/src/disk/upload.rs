@@ -4,8 +4,13 @@
 //!   staging/<id>  ── write, hash ──▶  size and digest equal?  ──▶ fsync file ──▶ rename over files/<path>
 //!        │ drop                             │ no                                     │
 //!        ▼                                  ▼                                        ▼
-//!     unlink                             unlink                              fsync parent ──▶ acknowledge
+//!   unlink, or keep                      unlink                              fsync parent ──▶ acknowledge
 //! ```
+//!
+//! What can be resumed is kept under a name made of path, size and the sender's key, so that it is found again without
+//! a record anywhere. A lock on it lets one writer in at a time; a second one gets a staged file of its own. The kept
+//! prefix is read and hashed once before it counts, and the digest at the end covers it: a prefix that a power cut
+//! spoilt costs a second upload and never a wrong file.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -14,7 +19,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use netdisk_model::{Digest, EntryKind};
-use rustix::fs::{AtFlags, OFlags, RenameFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, FlockOperation, OFlags, RenameFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 use tokio::task::JoinHandle;
 
@@ -23,6 +28,12 @@ use super::home::Directories;
 use crate::door::{Door, finish};
 use crate::error::StorageError;
 use crate::home::{Existing, PartialFile, Stored, UploadSpec};
+
+/// What the names of staged files that can be resumed begin with.
+pub(super) const RESUMABLE: &str = "resume-";
+
+/// Bytes of a kept prefix that are read in one step through the door: some milliseconds.
+const VERIFY_LEN: u64 = 16 * 1024 * 1024;
 
 /// An upload under way. Writing runs one chunk behind its caller, so that disk and network work at the same time.
 pub(super) struct DiskPartialFile {
@@ -39,29 +50,42 @@ enum State {
     Failed,
 }
 
-/// A file in staging; unlinked when dropped, unless it was renamed away.
+/// A file in staging.
 struct Staged {
     directories: Arc<Directories>,
     id: String,
+    at_drop: AtDrop,
     file: File,
     hash: blake3::Hasher,
     spec: UploadSpec,
 }
 
+/// What becomes of a staged file that is dropped.
+#[derive(PartialEq, Eq)]
+enum AtDrop {
+    /// It is unlinked.
+    Unlink,
+    /// It stays: for resuming, or because its name has gone to `files/` and may be another's by now.
+    Leave,
+}
+
 impl DiskPartialFile {
-    /// Checks the target and makes the staged file. Blocks.
-    pub(super) fn begin(
+    /// Checks the target, makes or finds the staged file, and reads what it holds.
+    pub(super) async fn begin(
         directories: Arc<Directories>,
         door: Door,
         spec: UploadSpec,
     ) -> Result<Box<dyn PartialFile>, StorageError> {
-        check_target(&directories, &spec)?;
-        let id = random_id();
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&directories.staging, &id, flags, FILE_MODE)?;
         let declared = spec.size;
-        let staged = Staged { directories, id, file: file.into(), hash: blake3::Hasher::new(), spec };
-        Ok(Box::new(Self { door, state: State::Idle(Box::new(staged)), declared, received: 0 }))
+        let (mut staged, kept) = door.run(move || Staged::open(directories, spec)).await?;
+        let mut received = 0;
+        // In slices, so that a long prefix holds nobody up at the door.
+        while received < kept {
+            let len = (kept - received).min(VERIFY_LEN);
+            staged = door.run(move || staged.hash_prefix(len)).await?;
+            received += len;
+        }
+        Ok(Box::new(Self { door, state: State::Idle(staged), declared, received }))
     }
 
     /// Waits for the write under way and takes the staged file out.
@@ -117,11 +141,16 @@ impl PartialFile for DiskPartialFile {
         let mut staged = self.settle().await?;
         self.received += data.len() as u64;
         if let Some(declared) = self.declared.filter(|declared| self.received > *declared) {
+            staged.at_drop = AtDrop::Unlink;
             self.state = State::Idle(staged);
             return Err(StorageError::SizeMismatch { declared, actual: self.received });
         }
         let write = move || {
-            staged.file.write_all(&data)?;
+            if let Err(error) = staged.file.write_all(&data) {
+                // A disk that is full, or fails, is not to keep the half of it.
+                staged.at_drop = AtDrop::Unlink;
+                return Err(error.into());
+            }
             staged.hash.update(&data);
             Ok(staged)
         };
@@ -130,8 +159,9 @@ impl PartialFile for DiskPartialFile {
     }
 
     async fn commit(mut self: Box<Self>, claimed: Digest) -> Result<Stored, StorageError> {
-        let staged = self.settle().await?;
+        let mut staged = self.settle().await?;
         if let Some(declared) = self.declared.filter(|declared| self.received != *declared) {
+            staged.at_drop = AtDrop::Unlink;
             self.state = State::Idle(staged);
             return Err(StorageError::SizeMismatch { declared, actual: self.received });
         }
@@ -140,9 +170,68 @@ impl PartialFile for DiskPartialFile {
     }
 }
 
+/// The name of the staged file of an upload that can be resumed.
+fn resume_id(spec: &UploadSpec) -> Option<String> {
+    let (size, key) = (spec.size?, spec.resume.as_ref()?);
+    let mut hash = blake3::Hasher::new();
+    hash.update(&size.to_le_bytes()).update(key.as_str().as_bytes()).update(b"\0");
+    hash.update(spec.path.as_str().as_bytes());
+    Some(format!("{RESUMABLE}{}", hash.finalize().to_hex()))
+}
+
+/// Opens or makes the staged file `id` and locks it; `None` when another upload writes to it.
+fn open_resumable(directories: &Directories, id: &str) -> Result<Option<File>, StorageError> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    loop {
+        let file: File = rustix::fs::openat(&directories.staging, id, flags, FILE_MODE)?.into();
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        // Between open and lock its last writer may have committed or discarded it: then it is another file's name.
+        let opened = rustix::fs::fstat(&file)?.st_ino;
+        if stat_in(&directories.staging, id).is_ok_and(|named| named.st_ino == opened) {
+            return Ok(Some(file));
+        }
+    }
+}
+
 impl Staged {
+    /// Makes or finds the staged file; gives how many bytes it holds already. Blocks.
+    fn open(directories: Arc<Directories>, spec: UploadSpec) -> Result<(Box<Self>, u64), StorageError> {
+        check_target(&directories, &spec)?;
+        let resumable = match resume_id(&spec) {
+            Some(id) => open_resumable(&directories, &id)?.map(|file| (id, file, AtDrop::Leave)),
+            None => None,
+        };
+        let (id, file, at_drop) = match resumable {
+            Some(resumable) => resumable,
+            None => {
+                let id = random_id();
+                let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let file = rustix::fs::openat(&directories.staging, &id, flags, FILE_MODE)?;
+                (id, file.into(), AtDrop::Unlink)
+            }
+        };
+        let mut kept = file.metadata()?.len();
+        if spec.size.is_some_and(|size| kept > size) {
+            file.set_len(0)?;
+            kept = 0;
+        }
+        Ok((Box::new(Self { directories, id, at_drop, file, hash: blake3::Hasher::new(), spec }), kept))
+    }
+
+    /// Reads and hashes the next `len` bytes of what was kept. Blocks.
+    fn hash_prefix(mut self: Box<Self>, len: u64) -> Result<Box<Self>, StorageError> {
+        let read = std::io::copy(&mut std::io::Read::take(&mut self.file, len), &mut self.hash)?;
+        if read == len { Ok(self) } else { Err(StorageError::Changed) }
+    }
+
     /// The commit, in the only order that survives a power cut. Blocks.
-    fn commit(self, size: u64, claimed: Digest) -> Result<Stored, StorageError> {
+    fn commit(mut self, size: u64, claimed: Digest) -> Result<Stored, StorageError> {
+        // What fails from here on would fail again: nothing is kept.
+        self.at_drop = AtDrop::Unlink;
         let digest = Digest::from(self.hash.finalize());
         if digest != claimed {
             return Err(StorageError::DigestMismatch);
@@ -158,6 +247,7 @@ impl Staged {
             Existing::Refuse => RenameFlags::NOREPLACE,
         };
         rustix::fs::renameat_with(&self.directories.staging, &self.id, &parent, name, flags)?;
+        self.at_drop = AtDrop::Leave;
         rustix::fs::fsync(&parent)?;
         // The rename was its last change.
         let version = version(&rustix::fs::fstat(&self.file)?);
@@ -166,10 +256,12 @@ impl Staged {
 }
 
 impl Drop for Staged {
-    /// After a commit the name is gone already, and ids are never used twice.
     fn drop(&mut self) {
+        if self.at_drop == AtDrop::Leave {
+            return;
+        }
         match rustix::fs::unlinkat(&self.directories.staging, &self.id, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
+            Ok(()) => {}
             Err(error) => {
                 tracing::warn!(id = self.id, %error, "a discarded upload stays in staging until the next start")
             }

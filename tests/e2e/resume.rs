@@ -1,0 +1,290 @@
+//! Transfers that are cut go on where they were, and never splice two contents.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use netdisk_client::{
+    Client, GetTarget, Observer, OnExisting, Outcome, Progress, PutSource, Unobserved, dial, get, put,
+};
+use netdisk_model::{Digest, Password};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::fixture::{PASSWORD, TestServer, content, path};
+
+const SIZE: usize = 20_000_000;
+/// Room for what is neither file nor under way: handshakes, messages, records.
+const OVERHEAD: u64 = 500_000;
+
+/// Stands between client and server; cuts connections after so many bytes in either direction.
+struct Relay {
+    address: SocketAddr,
+    /// Bytes that passed on each connection.
+    passed: Arc<Mutex<Vec<Arc<AtomicU64>>>>,
+    /// After how many bytes each of the next connections is cut; later ones are not.
+    cuts: Arc<Mutex<Vec<u64>>>,
+}
+
+impl Relay {
+    async fn to(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let (passed, cuts) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+        let (all, next_cuts) = (passed.clone(), cuts.clone());
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let far = TcpStream::connect(server).await.expect("the server listens");
+                let count = Arc::new(AtomicU64::new(0));
+                all.lock().expect("not poisoned").push(count.clone());
+                let cut = next_cuts.lock().expect("not poisoned").pop().unwrap_or(u64::MAX);
+                tokio::spawn(relay(near, far, count, cut));
+            }
+        });
+        Self { address, passed, cuts }
+    }
+
+    fn cut_next(&self, cuts: &[u64]) {
+        *self.cuts.lock().expect("not poisoned") = cuts.iter().rev().copied().collect();
+    }
+
+    /// What passed on the connections since the last call, in order.
+    fn take_passed(&self) -> Vec<u64> {
+        self.passed.lock().expect("not poisoned").drain(..).map(|count| count.load(Ordering::SeqCst)).collect()
+    }
+
+    /// A client that comes through here and can come again.
+    async fn client(&self, server: &TestServer) -> Client {
+        server.register("alice").await.close().await.expect("closed");
+        let door = dial(&self.address.to_string().parse().expect("an endpoint"), &server.trust).await.expect("a door");
+        let alice = "alice".parse().expect("a name");
+        door.log_in(&alice, Password::new(PASSWORD), true).await.expect("logged in")
+    }
+}
+
+async fn relay(near: TcpStream, far: TcpStream, count: Arc<AtomicU64>, cut: u64) {
+    let (near_in, near_out) = near.into_split();
+    let (far_in, far_out) = far.into_split();
+    tokio::select! {
+        () = pump(near_in, far_out, &count, cut) => {}
+        () = pump(far_in, near_out, &count, cut) => {}
+    }
+}
+
+async fn pump(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    count: &AtomicU64,
+    cut: u64,
+) {
+    let mut some = vec![0; 64 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut some).await {
+        if count.fetch_add(read as u64, Ordering::SeqCst) + read as u64 > cut
+            || to.write_all(&some[..read]).await.is_err()
+        {
+            return;
+        }
+    }
+    // An end in one direction is not one in the other.
+    std::future::pending().await
+}
+
+/// Notes what an observer sees, and may do something at the first loss.
+#[derive(Default)]
+struct Notes {
+    waits: AtomicUsize,
+    verified: AtomicU64,
+    at_loss: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl Observer for Notes {
+    fn progress(&self, _progress: Progress) {}
+
+    fn verifying(&self, progress: Progress) {
+        self.verified.fetch_max(progress.position, Ordering::SeqCst);
+    }
+
+    fn waiting(&self, _reason: &str, _delay: Duration) {
+        if self.waits.fetch_add(1, Ordering::SeqCst) == 0
+            && let Some(act) = &self.at_loss
+        {
+            act();
+        }
+    }
+}
+
+struct Scene {
+    server: TestServer,
+    relay: Relay,
+    client: Client,
+    folder: TempDir,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let server = TestServer::tls().await;
+        let relay = Relay::to(server.address).await;
+        let client = relay.client(&server).await;
+        Self { server, relay, client, folder: tempfile::tempdir().expect("a temporary directory") }
+    }
+
+    fn local(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Makes the connection at hand die and the next ones after so many bytes.
+    async fn cut(&mut self, cuts: &[u64]) {
+        // The one at hand was made before: a new one takes its place.
+        self.relay.cut_next(cuts);
+        self.client = {
+            let door = dial(&self.relay.address.to_string().parse().expect("an endpoint"), &self.server.trust).await;
+            let alice = "alice".parse().expect("a name");
+            door.expect("a door").log_in(&alice, Password::new(PASSWORD), true).await.expect("logged in")
+        };
+        self.relay.take_passed();
+    }
+
+    async fn put(&mut self, local: &str, observer: &dyn Observer) -> Outcome {
+        let source = PutSource::File(self.local(local));
+        let cancel = CancellationToken::new();
+        put(&mut self.client, source, &path("/f"), OnExisting::Replace, observer, &cancel).await.expect("stored")
+    }
+
+    async fn get(&mut self, observer: &dyn Observer) -> Outcome {
+        let target = GetTarget::File(self.local("back"));
+        let cancel = CancellationToken::new();
+        get(&mut self.client, &path("/f"), target, OnExisting::Refuse, observer, &cancel).await.expect("fetched")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_is_cut_twice_goes_on_and_nothing_travels_twice() {
+    let mut scene = Scene::new().await;
+    std::fs::write(scene.local("f"), content(SIZE)).expect("written");
+    scene.cut(&[8_000_000, 6_000_000]).await;
+    let notes = Notes::default();
+    let outcome = scene.put("f", &notes).await;
+    assert_eq!(outcome.digest, Digest::of(&content(SIZE)));
+    assert!(std::fs::read(scene.server.files("alice").join("f")).expect("there") == content(SIZE));
+    assert!(notes.waits.load(Ordering::SeqCst) >= 2, "both losses were said");
+    assert!(notes.verified.load(Ordering::SeqCst) > 5_000_000, "what was there was verified");
+    // The first connection was counted away when it was made; the others carried the rest, and not all of it again.
+    let passed: u64 = scene.relay.take_passed().iter().sum();
+    assert!(passed < SIZE as u64 - 6_000_000 + OVERHEAD, "{passed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_is_cut_twice_goes_on_and_nothing_travels_twice() {
+    let mut scene = Scene::new().await;
+    std::fs::write(scene.server.files("alice").join("f"), content(SIZE)).expect("written");
+    scene.cut(&[8_000_000, 6_000_000]).await;
+    let notes = Notes::default();
+    scene.get(&notes).await;
+    assert!(std::fs::read(scene.local("back")).expect("there") == content(SIZE));
+    assert!(notes.waits.load(Ordering::SeqCst) >= 2, "both losses were said");
+    let passed: u64 = scene.relay.take_passed().iter().sum();
+    assert!(passed < SIZE as u64 - 6_000_000 + OVERHEAD, "{passed}");
+    assert_eq!(std::fs::read_dir(scene.folder.path()).expect("there").count(), 1, "no part file is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_changed_on_the_server_meanwhile_is_fetched_anew() {
+    let mut scene = Scene::new().await;
+    let stored = scene.server.files("alice").join("f");
+    std::fs::write(&stored, content(SIZE)).expect("written");
+    scene.cut(&[8_000_000]).await;
+    // As long as before, and other bytes throughout.
+    let other: Vec<u8> = content(SIZE).into_iter().map(|byte| !byte).collect();
+    let replacement = other.clone();
+    let notes = Notes {
+        at_loss: Some(Box::new(move || std::fs::write(&stored, &replacement).expect("written"))),
+        ..Notes::default()
+    };
+    scene.get(&notes).await;
+    assert!(std::fs::read(scene.local("back")).expect("there") == other, "no splice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_local_file_that_changed_meanwhile_is_sent_anew() {
+    let mut scene = Scene::new().await;
+    let local = scene.local("f");
+    std::fs::write(&local, content(SIZE)).expect("written");
+    scene.cut(&[8_000_000]).await;
+    let other: Vec<u8> = content(SIZE).into_iter().map(|byte| !byte).collect();
+    let replacement = other.clone();
+    let notes = Notes {
+        at_loss: Some(Box::new(move || std::fs::write(&local, &replacement).expect("written"))),
+        ..Notes::default()
+    };
+    scene.put("f", &notes).await;
+    assert!(std::fs::read(scene.server.files("alice").join("f")).expect("there") == other, "no splice");
+}
+
+/// Cancels when a transfer has come half way.
+struct CancelHalfWay(CancellationToken);
+
+impl Observer for CancelHalfWay {
+    fn progress(&self, progress: Progress) {
+        if progress.position >= SIZE as u64 / 2 {
+            self.0.cancel();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_repeated_goes_on_where_it_was_interrupted() {
+    let mut scene = Scene::new().await;
+    std::fs::write(scene.local("f"), content(SIZE)).expect("written");
+    let cancel = CancellationToken::new();
+    let source = PutSource::File(scene.local("f"));
+    let watch = CancelHalfWay(cancel.clone());
+    let interrupted = put(&mut scene.client, source, &path("/f"), OnExisting::Replace, &watch, &cancel).await;
+    assert!(interrupted.is_err());
+    assert!(!scene.server.files("alice").join("f").exists());
+    // Another process, later: another connection.
+    scene.cut(&[]).await;
+    scene.relay.take_passed();
+    let notes = Notes::default();
+    scene.put("f", &notes).await;
+    assert!(notes.verified.load(Ordering::SeqCst) > SIZE as u64 / 3, "most of the first half was there");
+    assert!(std::fs::read(scene.server.files("alice").join("f")).expect("there") == content(SIZE));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spoilt_prefix_costs_a_second_upload_and_never_a_wrong_file() {
+    let mut scene = Scene::new().await;
+    std::fs::write(scene.local("f"), content(SIZE)).expect("written");
+    scene.cut(&[8_000_000]).await;
+    let staging = scene.server.data.path().join("homes/alice/staging");
+    let spoil = move || {
+        for staged in std::fs::read_dir(&staging).expect("there") {
+            let staged = staged.expect("an entry").path();
+            let mut bytes = std::fs::read(&staged).expect("there");
+            if let Some(byte) = bytes.get_mut(1000) {
+                *byte ^= 1;
+            }
+            std::fs::write(&staged, bytes).expect("written");
+        }
+    };
+    let notes = Notes { at_loss: Some(Box::new(spoil)), ..Notes::default() };
+    scene.put("f", &notes).await;
+    assert!(std::fs::read(scene.server.files("alice").join("f")).expect("there") == content(SIZE));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_token_a_lost_connection_is_an_error() {
+    let server = TestServer::tls().await;
+    let relay = Relay::to(server.address).await;
+    relay.cut_next(&[8_000_000]);
+    let door = dial(&relay.address.to_string().parse().expect("an endpoint"), &server.trust).await.expect("a door");
+    let mut client =
+        door.register(&"alice".parse().expect("a name"), Password::new(PASSWORD), false).await.expect("an account");
+    let source = PutSource::Stream(Box::new(std::io::Cursor::new(content(SIZE))));
+    let cancel = CancellationToken::new();
+    let lost = put(&mut client, source, &path("/f"), OnExisting::Replace, &Unobserved, &cancel).await;
+    assert!(lost.is_err_and(|error| error.ends_connection()));
+}
