@@ -223,7 +223,8 @@ impl PartFile {
                     return Ok((Self { path, target: target.to_owned(), committed: false }, file));
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
-                Err(error) => return Err(ClientError::local(&path)(error)),
+                // The part file is nobody's business: its target cannot be made.
+                Err(error) => return Err(ClientError::local(target)(error)),
             }
         }
     }

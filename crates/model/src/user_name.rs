@@ -20,7 +20,8 @@ pub struct UserName(String);
 /// Why a text is no [`UserName`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a user name is 1 to {USER_NAME_LEN_MAX} lower-case letters, digits, `.`, `_` or `-` and begins with a letter or digit"
+    "a user name is 1 to {USER_NAME_LEN_MAX} letters or digits of any script, in lower case and plain width, `.`, `_` or `-`, \
+     and begins with a letter or a digit"
 )]
 pub struct UserNameError;
 

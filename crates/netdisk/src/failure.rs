@@ -51,7 +51,7 @@ pub(crate) enum Failure {
     #[error("interrupted")]
     Interrupted,
     /// Anything else.
-    #[error("{0:#}")]
+    #[error("{}", chain(.0))]
     Unexpected(anyhow::Error),
 }
 
@@ -118,6 +118,15 @@ impl Failure {
             _ => false,
         }
     }
+}
+
+/// The error and its causes on one line; many an error names its cause itself.
+fn chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text {
+        text if text.contains(&cause) => text,
+        text if text.is_empty() => cause,
+        text => format!("{text}: {cause}"),
+    })
 }
 
 fn exit_name(code: u8) -> &'static str {

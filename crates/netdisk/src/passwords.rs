@@ -5,6 +5,7 @@ use std::path::Path;
 
 use netdisk_client::ClientError;
 use netdisk_model::Password;
+use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 
 use crate::failure::Failure;
 
@@ -35,7 +36,16 @@ pub(crate) fn ask(who: &str, purpose: Purpose) -> Result<Password, Failure> {
         let text = "a password is needed and there is no terminal: set NETDISK_PASSWORD or use --password-file";
         return Err(Failure::LoginNeeded(text.to_owned()));
     }
-    let prompt = |text: &str| rpassword::prompt_password(text).map(Password::new).map_err(Failure::unexpected);
+    // From before the first prompt to after the last: what is typed ahead between them is not shown either.
+    let silence = Silence::begin().map_err(Failure::unexpected)?;
+    let prompt = |text: &str| match rpassword::prompt_password(text) {
+        Ok(password) => Ok(Password::new(password)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::Interrupted) => {
+            eprintln!();
+            Err(Failure::Interrupted)
+        }
+        Err(error) => Err(Failure::unexpected(error)),
+    };
     let password = prompt(&format!("Password for {who}: "))?;
     if purpose == Purpose::Register {
         password.check().map_err(|error| Failure::usage(error.to_string()))?;
@@ -43,7 +53,31 @@ pub(crate) fn ask(who: &str, purpose: Purpose) -> Result<Password, Failure> {
             return Err(Failure::usage("the two passwords differ"));
         }
     }
+    drop(silence);
     Ok(password)
+}
+
+/// The terminal does not show what is typed, until this is dropped.
+struct Silence {
+    before: Termios,
+}
+
+impl Silence {
+    fn begin() -> io::Result<Self> {
+        let before = termios::tcgetattr(io::stdin())?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        termios::tcsetattr(io::stdin(), OptionalActions::Now, &silent)?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        if let Err(error) = termios::tcsetattr(io::stdin(), OptionalActions::Now, &self.before) {
+            eprintln!("netdisk: the terminal still hides what you type ({error}); `reset` mends it");
+        }
+    }
 }
 
 fn first_line(file: &Path) -> Result<Password, Failure> {

@@ -70,7 +70,10 @@ impl Options {
 fn read(path: &Path) -> Result<File, Failure> {
     let text =
         std::fs::read_to_string(path).map_err(|error| Failure::NotFound(format!("{}: {error}", path.display())))?;
-    toml::from_str(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+    toml::from_str(&text).map_err(|error| {
+        let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count()) + 1;
+        Failure::usage(format!("{}, line {line}: {}", path.display(), error.message()))
+    })
 }
 
 /// Runs the server until a signal stops it.
@@ -83,13 +86,14 @@ pub(crate) fn serve(args: ServeArgs, plaintext: bool, output: &Output) -> Result
     }
     start_log(LevelFilter::INFO)?;
     raise_descriptor_limit();
-    let (server, identity) = open(&options.data, options.plaintext, options.registration)?;
     let runtime = crate::runtime()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(options.listen)
             .await
             .with_context(|| format!("{} cannot be listened on", options.listen))
             .map_err(Failure::Unexpected)?;
+        // Only a server that can serve makes a store.
+        let (server, identity) = open(&options.data, options.plaintext, options.registration)?;
         let shutdown = CancellationToken::new();
         stop_on_signals(shutdown.clone())?;
         announce(&listener, identity.as_ref()).map_err(Failure::Unexpected)?;

@@ -28,7 +28,8 @@ pub(crate) fn shell(args: ConnectArgs, output: &Output) -> Result<(), Failure> {
     let runtime = crate::runtime()?;
     // Who is logged in already goes on without a word.
     match runtime.block_on(async { remote.client().await.map(|client| client.user().clone()) }) {
-        Ok(user) => output.note(&format!("logged in to {} as {user}", remote.endpoint()), serde_json::Value::Null),
+        Ok(user) if output.has_bars() => eprintln!("logged in to {} as {user}", remote.endpoint()),
+        Ok(_) => {}
         Err(Failure::LoginNeeded(text)) => eprintln!("netdisk: {text}"),
         Err(failure) => return Err(failure),
     }
@@ -164,8 +165,8 @@ fn run_line(runtime: &Runtime, remote: &mut Remote, line: &str, output: &Output)
 /// What the parser says, on one line, without the word `error`.
 fn usage_text(error: &clap::Error) -> String {
     let text = error.render().to_string();
-    let first = text.lines().next().unwrap_or_default();
-    format!("{}; `help` lists the commands", first.trim_start_matches("error: "))
+    let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    format!("{}; `help` lists the commands", said.join(" ").trim_start_matches("error: "))
 }
 
 fn lcd(path: Option<PathBuf>) -> Result<(), Failure> {

@@ -44,8 +44,13 @@ pub(crate) fn remember(args: &ConnectArgs, config: &Config, trust: &Trust) -> Re
 }
 
 /// Says what to do about a key that changed.
-pub(crate) fn explain(error: ClientError, config: &Config) -> Failure {
+pub(crate) fn explain(error: ClientError, args: &ConnectArgs, config: &Config) -> Failure {
     match error {
+        ClientError::NotTrusted { endpoint, expected, actual } if args.fingerprint == Some(expected) => {
+            Failure::NotTrusted(format!(
+                "{endpoint} has the key {actual}, not the one of --fingerprint; nothing was sent"
+            ))
+        }
         ClientError::NotTrusted { endpoint, expected, actual } => Failure::NotTrusted(format!(
             "{endpoint} HAS ANOTHER KEY: {actual}, not {expected}. Somebody may be in the middle; nothing was sent. If the \
              key was changed on purpose, take the server out of {}",

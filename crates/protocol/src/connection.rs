@@ -276,8 +276,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         }
     }
 
-    /// Ends the stream in this direction, then reads and discards for a moment: a socket closed with bytes unread
-    /// makes the kernel send RST (RFC 1122, 4.2.2.13), which destroys the last reply on its way. Not cancel safe.
+    /// Ends the stream in this direction. Not cancel safe.
     ///
     /// # Errors
     /// When the stream fails or the deadline passes.
@@ -286,7 +285,17 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             self.writer.flush().await?;
             Ok(self.writer.get_mut().shutdown().await?)
         })
-        .await?;
+        .await
+    }
+
+    /// Ends the stream in this direction, then reads and discards for a moment: a socket closed with bytes unread makes
+    /// the kernel send RST (RFC 1122, 4.2.2.13), which destroys the last message on its way. For a peer that may be
+    /// sending still. Not cancel safe.
+    ///
+    /// # Errors
+    /// When the stream fails or the deadline passes.
+    pub async fn close_on_talker(&mut self) -> Result<(), ConnectionError> {
+        self.close().await?;
         let discard = async {
             let mut left = self.reader.get_mut().take(LINGER_LEN_MAX);
             tokio::io::copy(&mut left, &mut tokio::io::sink()).await

@@ -168,10 +168,15 @@ async fn serve<S: AsyncRead + AsyncWrite + Send>(
         }
     }
     .await;
-    if let Some(fault) = served.as_ref().err().and_then(ConnectionError::as_fault) {
-        // The peer broke the protocol or fell silent: it is told if it still listens.
-        connection.send(&Numbered::new(0, Reply::Fault(fault))).await?;
+    match served.as_ref().err().map(ConnectionError::as_fault) {
+        None => connection.close().await?,
+        Some(fault) => {
+            // The peer broke the protocol or fell silent: it is told if it still listens.
+            if let Some(fault) = fault {
+                connection.send(&Numbered::new(0, Reply::Fault(fault))).await?;
+            }
+            connection.close_on_talker().await?;
+        }
     }
-    connection.close().await?;
     served
 }

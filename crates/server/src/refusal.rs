@@ -43,7 +43,7 @@ pub(crate) fn of_accounts(error: &AccountsError) -> Fault {
         AccountsError::NameTaken => FaultCode::NameTaken,
         AccountsError::BadPassword(_) => FaultCode::BadPassword,
         AccountsError::Refused => FaultCode::LoginRefused,
-        AccountsError::Storage(_) | AccountsError::Database(_) => return internal(error),
+        AccountsError::InUse(_) | AccountsError::Storage(_) | AccountsError::Database(_) => return internal(error),
     };
     Fault::new(code, error.to_string())
 }

@@ -64,6 +64,9 @@ pub enum AccountsError {
     /// User, password or token is wrong; which of them is not said.
     #[error("user, password or token is wrong")]
     Refused,
+    /// Another process holds the store.
+    #[error("another server uses this store ({} is locked)", .0.display())]
+    InUse(std::path::PathBuf),
     /// The home could not be made or opened.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -20,7 +20,6 @@ mod upload;
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -182,14 +181,11 @@ fn sync_directory(path: &Path) -> Result<(), StorageError> {
 }
 
 /// Takes the lock of a store, or says that somebody else has it.
-fn lock(path: &Path) -> Result<File, StorageError> {
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+fn lock(path: &Path) -> Result<File, AccountsError> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(StorageError::from)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(StorageError::Io(io::Error::new(
-            io::ErrorKind::ResourceBusy,
-            format!("another server uses this store ({} is locked)", path.display()),
-        ))),
-        Err(error) => Err(error.into()),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(AccountsError::InUse(path.to_owned())),
+        Err(error) => Err(StorageError::from(error).into()),
     }
 }
