@@ -64,8 +64,8 @@ impl Observer for Bar {
                         bar.set_length(size);
                     }
                 }
-                if bar.message() != *name && progress.position > 0 {
-                    bar.set_message(name.clone());
+                if progress.position > 0 {
+                    show_phase(bar, name, style(progress.size.is_some()));
                 }
                 // A retry counts from the start again; what has been shown as done stays shown.
                 bar.set_position(bar.position().max(progress.position));
@@ -86,7 +86,7 @@ impl Observer for Bar {
 
     fn verifying(&self, progress: Progress) {
         if let Self::Shown { bar, .. } = self {
-            bar.set_message("verifying");
+            show_phase(bar, "verifying", style(progress.size.is_some()));
             bar.set_position(bar.position().max(progress.position));
         }
     }
@@ -94,13 +94,30 @@ impl Observer for Bar {
     fn waiting(&self, reason: &str, delay: Duration) {
         match self {
             Self::Hidden => {}
-            Self::Shown { bar, .. } => bar.set_message(format!("waiting: {}", escape(reason))),
+            Self::Shown { bar, .. } => {
+                let text = format!("waiting {:.1} s: {}", delay.as_secs_f64(), escape(reason));
+                show_phase(bar, &text, line_style());
+            }
             Self::Events { output, name, .. } => {
                 let event = json!({"event": "waiting", "name": name, "reason": reason, "seconds": delay.as_secs_f64()});
                 output.note("", event);
             }
         }
     }
+}
+
+/// Puts a phase in the place of the name, until there is progress again.
+fn show_phase(bar: &ProgressBar, text: &str, style: ProgressStyle) {
+    if bar.message() != text {
+        bar.set_style(style);
+        bar.set_message(text.to_owned());
+        bar.tick();
+    }
+}
+
+/// A line of text in the place of a bar.
+fn line_style() -> ProgressStyle {
+    ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 impl Drop for Bar {
