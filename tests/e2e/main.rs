@@ -2,16 +2,18 @@
 //!
 //! - `fixture`: a server in this process, the program as a process.
 //! - `transfers`, `many`: what the client library does over a real socket.
-//! - `wire`: raw bytes against the server, good and bad.
+//! - `wire`, `hostile`: raw bytes against the server, good and bad; `raw` sends them.
 //! - `program`, `shell`: what a person or a script sees.
 //! - `stop`: SIGTERM during uploads. `terminal`: a person at a pseudo-terminal.
 //! - `resume`: transfers that are cut.
 //! - `python`: the independent client.
 
 mod fixture;
+mod hostile;
 mod many;
 mod program;
 mod python;
+mod raw;
 mod resume;
 mod shell;
 mod stop;

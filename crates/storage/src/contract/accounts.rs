@@ -1,0 +1,72 @@
+//! The laws of [`Accounts`].
+
+use super::*;
+
+laws! {
+    /// A new account has a home with nothing in it.
+    registration_makes_an_empty_home(store) {
+        let account = store.register(&user("alice"), password()).await.expect("a new account");
+        assert_eq!(account.user, user("alice"));
+        assert!(list(&account.home, "/", Depth::Tree).await.is_empty());
+        assert_eq!(account.home.stat(&path("/")).await.expect("the root").kind, EntryKind::Directory);
+    }
+
+    /// Also when two register at once.
+    a_name_is_taken_once(store) {
+        let (alice, secret) = (user("alice"), password());
+        let (one, two) = tokio::join!(store.register(&alice, secret.clone()), store.register(&alice, secret));
+        assert_eq!([&one, &two].iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        assert_refused!(one.and(two), AccountsError::NameTaken);
+        assert_refused!(store.register(&alice, password()).await, AccountsError::NameTaken);
+    }
+
+    /// And no account comes of it.
+    weak_passwords_are_refused(store) {
+        assert_refused!(store.register(&user("alice"), Password::new("short")).await, AccountsError::BadPassword(_));
+        assert_refused!(store.log_in(&user("alice"), Password::new("short")).await, AccountsError::Refused);
+    }
+
+    /// Wrong password and unknown user are one error.
+    refusals_do_not_say_which_half_was_wrong(store) {
+        home(&store).await;
+        assert_refused!(store.log_in(&user("alice"), Password::new("wrong horse")).await, AccountsError::Refused);
+        assert_refused!(store.log_in(&user("nobody"), password()).await, AccountsError::Refused);
+        assert!(store.log_in(&user("alice"), password()).await.is_ok());
+    }
+
+    /// Revoking one leaves the other.
+    tokens_work_until_revoked(store) {
+        home(&store).await;
+        let alice = user("alice");
+        let one = store.issue_token(&alice).await.expect("a token");
+        let two = store.issue_token(&alice).await.expect("a token");
+        assert_ne!(one, two);
+        assert!(store.log_in_by_token(&alice, &one).await.is_ok());
+        store.revoke_token(&one).await.expect("revoked");
+        assert_refused!(store.log_in_by_token(&alice, &one).await, AccountsError::Refused);
+        assert!(store.log_in_by_token(&alice, &two).await.is_ok());
+        store.revoke_token(&one).await.expect("twice is no error");
+    }
+
+    /// A token opens no other door, and a made-up one none.
+    tokens_are_their_users_alone(store) {
+        home(&store).await;
+        store.register(&user("bob"), password()).await.expect("a new account");
+        let token = store.issue_token(&user("alice")).await.expect("a token");
+        assert_refused!(store.log_in_by_token(&user("bob"), &token).await, AccountsError::Refused);
+        let made_up = "not a token".parse().expect("any text");
+        assert_refused!(store.log_in_by_token(&user("alice"), &made_up).await, AccountsError::Refused);
+    }
+
+    /// What one user stores, another does not see, under the same path.
+    homes_are_apart(store) {
+        let alice = home(&store).await;
+        let bob = store.register(&user("bob"), password()).await.expect("a new account").home;
+        put(&alice, "/a", b"hers").await;
+        assert_refused!(get(&bob, "/a").await, StorageError::NotFound);
+        put(&bob, "/a", b"his").await;
+        assert_eq!(get(&alice, "/a").await.expect("hers"), b"hers");
+        let again = store.log_in(&user("alice"), password()).await.expect("logged in").home;
+        assert_eq!(get(&again, "/a").await.expect("hers"), b"hers");
+    }
+}

@@ -1,0 +1,152 @@
+//! The laws of [`Accounts`] and [`Home`]: what every back end must do, written once.
+//!
+//! A back end calls [`crate::storage_contract!`] in a test file; each law becomes a test of its own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use netdisk_model::{Digest, Entry, EntryKind, Password, RemotePath, ResumeKey, UserName};
+
+use crate::{Accounts, AccountsError, Depth, Existing, Home, Removal, StorageError, Stored, UploadSpec};
+
+/// Makes a test of each law; `$open` is an expression that gives `(store, guard)`: an `Arc<dyn Accounts>` over an empty
+/// store, and whatever must outlive it.
+#[macro_export]
+macro_rules! storage_contract {
+    ($open:expr) => {
+        $crate::storage_contract! { $open;
+            registration_makes_an_empty_home, a_name_is_taken_once, weak_passwords_are_refused,
+            refusals_do_not_say_which_half_was_wrong, tokens_work_until_revoked, tokens_are_their_users_alone,
+            homes_are_apart, all_sizes_come_back, an_upload_overwrites, what_was_opened_stays_as_it_was,
+            create_refuses_what_stands, of_two_creates_one_wins, of_two_uploads_the_last_commit_wins,
+            a_wrong_digest_stores_nothing, a_wrong_size_stores_nothing, an_unknown_size_is_settled_by_the_end,
+            a_dropped_upload_stores_nothing, an_interrupted_upload_goes_on_where_it_was,
+            only_the_same_upload_is_resumed, what_failed_is_not_resumed, a_second_writer_begins_anew, uploads_need_a_directory, times_are_kept, versions_change_with_content,
+            reading_from_an_offset_gives_the_whole_digest, listings_are_one_level_or_all, listing_needs_a_directory,
+            stat_tells_what_stands, directories_are_made_once, parents_are_made_on_demand,
+            removal_takes_files_and_empty_directories, removal_of_a_tree, the_root_stays, files_move,
+            trees_move_with_all_that_is_in_them, only_a_file_is_ever_replaced, moves_into_itself_are_refused,
+            a_file_is_no_directory, names_of_all_kinds_work
+        }
+    };
+    ($open:expr; $($law:ident),*) => {$(
+        #[tokio::test]
+        async fn $law() {
+            let (store, guard) = $open;
+            $crate::contract::$law(store).await;
+            drop(guard);
+        }
+    )*};
+}
+
+type Store = Arc<dyn Accounts>;
+
+fn path(text: &str) -> RemotePath {
+    text.parse().expect("a path")
+}
+
+fn user(name: &str) -> UserName {
+    name.parse().expect("a user name")
+}
+
+fn password() -> Password {
+    Password::new("correct horse")
+}
+
+async fn home(store: &Store) -> Arc<dyn Home> {
+    store.register(&user("alice"), password()).await.expect("a new account").home
+}
+
+fn spec(at: &str, existing: Existing) -> UploadSpec {
+    UploadSpec { path: path(at), size: None, modified: None, existing, resume: None }
+}
+
+/// An upload of `/f` that can be resumed.
+fn resumable(size: u64, key: &str) -> UploadSpec {
+    UploadSpec {
+        size: Some(size),
+        resume: Some(key.parse::<ResumeKey>().expect("a key")),
+        ..spec("/f", Existing::Replace)
+    }
+}
+
+/// Begins an upload, writes to it and drops it; then waits until what was written can be seen.
+async fn interrupt(home: &Arc<dyn Home>, spec: UploadSpec, content: &'static [u8]) {
+    let mut partial = home.begin_upload(spec.clone()).await.expect("begun");
+    let at = partial.offset() + content.len() as u64;
+    partial.write(Bytes::from_static(content)).await.expect("written");
+    drop(partial);
+    // The last write may still be under way.
+    while home.begin_upload(spec.clone()).await.expect("begun").offset() != at {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn put_as(home: &Arc<dyn Home>, spec: UploadSpec, content: &[u8]) -> Result<Stored, StorageError> {
+    let mut partial = home.begin_upload(spec).await?;
+    for chunk in content.chunks(100_000) {
+        partial.write(Bytes::copy_from_slice(chunk)).await?;
+    }
+    partial.commit(Digest::of(content)).await
+}
+
+async fn put(home: &Arc<dyn Home>, at: &str, content: &[u8]) -> Stored {
+    put_as(home, spec(at, Existing::Replace), content).await.expect("an upload that must succeed")
+}
+
+async fn get(home: &Arc<dyn Home>, at: &str) -> Result<Vec<u8>, StorageError> {
+    let mut file = home.open(&path(at), 0).await?;
+    let mut content = Vec::new();
+    loop {
+        let data = file.read().await?;
+        if data.is_empty() {
+            break;
+        }
+        content.extend_from_slice(&data);
+    }
+    assert_eq!(file.digest(), Digest::of(&content));
+    assert_eq!(file.entry().size, content.len() as u64);
+    Ok(content)
+}
+
+async fn list(home: &Arc<dyn Home>, at: &str, depth: Depth) -> Vec<Entry> {
+    let mut listing = home.list(&path(at), depth).await.expect("a directory");
+    let mut entries = Vec::new();
+    loop {
+        let batch = listing.next_batch().await.expect("a good disk");
+        if batch.is_empty() {
+            break;
+        }
+        entries.extend(batch);
+    }
+    assert_eq!(listing.skipped(), 0);
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    entries
+}
+
+async fn names(home: &Arc<dyn Home>, at: &str, depth: Depth) -> Vec<String> {
+    list(home, at, depth).await.into_iter().map(|entry| entry.path.to_string()).collect()
+}
+
+macro_rules! assert_refused {
+    ($outcome:expr, $pattern:pat) => {
+        match $outcome {
+            Err($pattern) => {}
+            Err(other) => panic!("refused for another reason: {other:?}"),
+            Ok(_) => panic!("not refused"),
+        }
+    };
+}
+
+macro_rules! laws {
+    ($($(#[$doc:meta])* $name:ident($store:ident) $body:block)*) => {$(
+        $(#[$doc])*
+        pub async fn $name($store: Store) $body
+    )*};
+}
+
+mod accounts;
+mod homes;
+
+pub use self::accounts::*;
+pub use self::homes::*;
