@@ -246,3 +246,23 @@ async fn nobody_inherits_the_files_of_an_account_that_was() {
     assert!(matches!(refused, Err(AccountsError::NameTaken)));
     assert!(matches!(store.log_in(&alice(), password()).await, Err(AccountsError::Refused)));
 }
+
+#[tokio::test]
+async fn a_client_that_is_back_before_its_old_connection_is_given_up_goes_on_too() {
+    let fixture = Fixture::new().await;
+    let spec = || UploadSpec { size: Some(3_000_006), resume: Some("key".parse().expect("a key")), ..spec("/f") };
+    let mut stalled = fixture.home.begin_upload(spec()).await.expect("begun");
+    stalled.write(Bytes::from(vec![1; 3_000_000])).await.expect("written");
+    // The write is behind its caller: the next one waits for it.
+    stalled.write(Bytes::new()).await.expect("written");
+    let mut back = fixture.home.begin_upload(spec()).await.expect("begun");
+    assert_eq!(back.offset(), 3_000_000);
+    back.write(Bytes::from_static(b"behind")).await.expect("written");
+    let whole = [&vec![1; 3_000_000][..], b"behind"].concat();
+    back.commit(Digest::of(&whole)).await.expect("whole");
+    assert!(fs::read(fixture.files().join("f")).expect("there") == whole);
+    // The old connection wakes up: its bytes reach nobody.
+    stalled.write(Bytes::from_static(b"BEHIND")).await.expect("written");
+    drop(stalled);
+    assert!(fs::read(fixture.files().join("f")).expect("there") == whole);
+}

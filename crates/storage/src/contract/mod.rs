@@ -21,7 +21,7 @@ macro_rules! storage_contract {
             create_refuses_what_stands, of_two_creates_one_wins, of_two_uploads_the_last_commit_wins,
             a_wrong_digest_stores_nothing, a_wrong_size_stores_nothing, an_unknown_size_is_settled_by_the_end,
             a_dropped_upload_stores_nothing, an_interrupted_upload_goes_on_where_it_was,
-            only_the_same_upload_is_resumed, what_failed_is_not_resumed, a_second_writer_begins_anew, uploads_need_a_directory, times_are_kept, versions_change_with_content,
+            only_the_same_upload_is_resumed, what_failed_is_not_resumed, a_second_writer_has_its_own, uploads_need_a_directory, times_are_kept, versions_change_with_content,
             reading_from_an_offset_gives_the_whole_digest, listings_are_one_level_or_all, listing_needs_a_directory,
             stat_tells_what_stands, directories_are_made_once, parents_are_made_on_demand,
             removal_takes_files_and_empty_directories, removal_of_a_tree, the_root_stays, files_move,

@@ -8,12 +8,13 @@
 //! ```
 //!
 //! What can be resumed is kept under a name made of path, size and the sender's key, so that it is found again without
-//! a record anywhere. A lock on it lets one writer in at a time; a second one gets a staged file of its own. The kept
+//! a record anywhere. A lock on it lets one writer in at a time. A second one, most often the same client back on a new
+//! connection while the server still waits for the old one, copies what is there into a staged file of its own. The kept
 //! prefix is read and hashed once before it counts, and the digest at the end covers it: a prefix that a power cut
 //! spoilt costs a second upload and never a wrong file.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Read as _, Write as _};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -56,6 +57,8 @@ struct Staged {
     id: String,
     at_drop: AtDrop,
     file: File,
+    /// Where what is kept is copied from, when another upload writes to it.
+    copied_from: Option<File>,
     hash: blake3::Hasher,
     spec: UploadSpec,
 }
@@ -82,7 +85,7 @@ impl DiskPartialFile {
         // In slices, so that a long prefix holds nobody up at the door.
         while received < kept {
             let len = (kept - received).min(VERIFY_LEN);
-            staged = door.run(move || staged.hash_prefix(len)).await?;
+            staged = door.run(move || staged.take_prefix(len)).await?;
             received += len;
         }
         Ok(Box::new(Self { door, state: State::Idle(staged), declared, received }))
@@ -93,7 +96,7 @@ impl DiskPartialFile {
         match std::mem::replace(&mut self.state, State::Failed) {
             State::Idle(staged) => Ok(staged),
             State::Writing(write) => finish(write).await,
-            State::Failed => Err(StorageError::Io(std::io::Error::other("a write to this upload failed before"))),
+            State::Failed => Err(StorageError::Io(io::Error::other("a write to this upload failed before"))),
         }
     }
 }
@@ -119,7 +122,7 @@ fn check_target(directories: &Directories, spec: &UploadSpec) -> Result<(), Stor
         Ok(EntryKind::File) if spec.existing == Existing::Refuse => Err(StorageError::Exists),
         Ok(EntryKind::File) => Ok(()),
         Ok(EntryKind::Directory | EntryKind::Other) => Err(StorageError::NotAFile),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
@@ -179,20 +182,27 @@ fn resume_id(spec: &UploadSpec) -> Option<String> {
     Some(format!("{RESUMABLE}{}", hash.finalize().to_hex()))
 }
 
-/// Opens or makes the staged file `id` and locks it; `None` when another upload writes to it.
-fn open_resumable(directories: &Directories, id: &str) -> Result<Option<File>, StorageError> {
+/// The staged file of an upload that can be resumed.
+enum Resumable {
+    Ours(File),
+    /// Another upload writes to it.
+    Theirs(File),
+}
+
+/// Opens or makes the staged file `id` and locks it.
+fn open_resumable(directories: &Directories, id: &str) -> Result<Resumable, StorageError> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     loop {
         let file: File = rustix::fs::openat(&directories.staging, id, flags, FILE_MODE)?.into();
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(Errno::WOULDBLOCK) => return Ok(Resumable::Theirs(file)),
             Err(error) => return Err(error.into()),
         }
         // Between open and lock its last writer may have committed or discarded it: then it is another file's name.
         let opened = rustix::fs::fstat(&file)?.st_ino;
         if stat_in(&directories.staging, id).is_ok_and(|named| named.st_ino == opened) {
-            return Ok(Some(file));
+            return Ok(Resumable::Ours(file));
         }
     }
 }
@@ -202,29 +212,35 @@ impl Staged {
     fn open(directories: Arc<Directories>, spec: UploadSpec) -> Result<(Box<Self>, u64), StorageError> {
         check_target(&directories, &spec)?;
         let resumable = match resume_id(&spec) {
-            Some(id) => open_resumable(&directories, &id)?.map(|file| (id, file, AtDrop::Leave)),
+            Some(id) => Some((open_resumable(&directories, &id)?, id)),
             None => None,
         };
-        let (id, file, at_drop) = match resumable {
-            Some(resumable) => resumable,
-            None => {
+        let (id, at_drop, file, copied_from) = match resumable {
+            Some((Resumable::Ours(file), id)) => (id, AtDrop::Leave, file, None),
+            other => {
                 let id = random_id();
                 let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let file = rustix::fs::openat(&directories.staging, &id, flags, FILE_MODE)?;
-                (id, file.into(), AtDrop::Unlink)
+                let file = rustix::fs::openat(&directories.staging, &id, flags, FILE_MODE)?.into();
+                let theirs = other.map(|(Resumable::Ours(theirs) | Resumable::Theirs(theirs), _)| theirs);
+                (id, AtDrop::Unlink, file, theirs)
             }
         };
-        let mut kept = file.metadata()?.len();
+        let mut kept = copied_from.as_ref().unwrap_or(&file).metadata()?.len();
         if spec.size.is_some_and(|size| kept > size) {
             file.set_len(0)?;
             kept = 0;
         }
-        Ok((Box::new(Self { directories, id, at_drop, file, hash: blake3::Hasher::new(), spec }), kept))
+        let hash = blake3::Hasher::new();
+        Ok((Box::new(Self { directories, id, at_drop, file, copied_from, hash, spec }), kept))
     }
 
-    /// Reads and hashes the next `len` bytes of what was kept. Blocks.
-    fn hash_prefix(mut self: Box<Self>, len: u64) -> Result<Box<Self>, StorageError> {
-        let read = std::io::copy(&mut std::io::Read::take(&mut self.file, len), &mut self.hash)?;
+    /// Reads and hashes the next `len` bytes of what was kept; copies them where they are another's. Blocks.
+    fn take_prefix(mut self: Box<Self>, len: u64) -> Result<Box<Self>, StorageError> {
+        let Self { file, copied_from, hash, .. } = &mut *self;
+        let read = match copied_from {
+            None => io::copy(&mut file.take(len), hash)?,
+            Some(theirs) => io::copy(&mut theirs.take(len), &mut Both(hash, file))?,
+        };
         if read == len { Ok(self) } else { Err(StorageError::Changed) }
     }
 
@@ -252,6 +268,21 @@ impl Staged {
         // The rename was its last change.
         let version = version(&rustix::fs::fstat(&self.file)?);
         Ok(Stored { size, digest, version })
+    }
+}
+
+/// Writes to both.
+struct Both<'a>(&'a mut blake3::Hasher, &'a mut File);
+
+impl io::Write for Both<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.1.write_all(data)?;
+        self.0.update(data);
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.1.flush()
     }
 }
 
