@@ -209,6 +209,20 @@ async fn a_file_that_changed_on_the_server_meanwhile_is_fetched_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_grew_before_its_first_byte_arrived_is_fetched_whole() {
+    // Early enough that `ready` may have come and no byte of the body.
+    for cut in [5_000, 10_000, 20_000, 40_000] {
+        let mut scene = Scene::new().await;
+        let stored = scene.server.files("alice").join("f");
+        std::fs::write(&stored, content(1_000_000)).expect("written");
+        scene.cut(&[cut]).await;
+        let grow = move || std::fs::write(&stored, content(1_000_001)).expect("written");
+        scene.get(&Notes { at_loss: Some(Box::new(grow)), ..Notes::default() }).await;
+        assert!(std::fs::read(scene.local("back")).expect("there") == content(1_000_001), "{cut}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_local_file_that_changed_meanwhile_is_sent_anew() {
     let mut scene = Scene::new().await;
     let local = scene.local("f");

@@ -230,8 +230,8 @@ async fn fetch<'a>(
     let (id, from, entry) = client.begin_download(path, offset, version).await?;
     let arrived = match arrived {
         Some(arrived) => {
-            if from < arrived.sink.position() {
-                // It is another version now: nothing of the old one may stay.
+            if from < arrived.sink.position() || entry.version != arrived.entry.version {
+                // It is another version now: nothing of the old one may stay, nor its size.
                 arrived.sink.restart(entry.size).await?;
             }
             arrived.entry = entry;
