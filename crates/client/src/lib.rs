@@ -27,6 +27,7 @@
 mod client;
 mod dial;
 mod error;
+mod exchange;
 mod local;
 mod observer;
 mod retry;

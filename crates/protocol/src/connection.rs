@@ -22,7 +22,7 @@ use crate::reply::Reply;
 use crate::request::Numbered;
 
 /// How often a peer that waits is told that this end is alive: several times within every deadline of a frame.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a closing end goes on reading what the peer still sends.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How much of it, in bytes: what fits a socket's buffers.

@@ -12,9 +12,11 @@
 //! Behind the door stands `netdisk-storage`; this crate opens no file of a user. It knows no terminal and no
 //! configuration file.
 
+mod commits;
 mod handshake;
 pub mod limits;
 mod listener;
+mod listing;
 mod refusal;
 mod session;
 mod tls;

@@ -20,6 +20,13 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// Time for one frame of a body or a reply, in or out: it bounds silence, not the transfer.
 pub const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Uploads up to this size, in bytes, whose bodies come at once are committed while the next ones come: what waits for the
+/// disk is bounded by this and the window.
+pub const SMALL_LEN: u64 = 1024 * 1024;
+
+/// Between two rounds of putting the store in order. What it clears is old or of no use; nothing waits for it.
+pub const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
 /// Connections at once; the next ones wait in the kernel's queue. Each costs a descriptor, a task and its buffers.
 pub const CONNECTIONS_MAX: usize = 1024;
 

@@ -20,7 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::handshake::handshake;
-use crate::limits::{ACCEPT_BACKOFF, CONNECTIONS_MAX, GRACE, HELLO_TIMEOUT, ROLLBACK_GRACE, TLS_TIMEOUT};
+use crate::limits::{
+    ACCEPT_BACKOFF, CONNECTIONS_MAX, GRACE, HELLO_TIMEOUT, MAINTENANCE_INTERVAL, ROLLBACK_GRACE, TLS_TIMEOUT,
+};
 use crate::tls::Identity;
 
 /// Whether strangers may make accounts.
@@ -66,6 +68,7 @@ impl Server {
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         tokio::select! {
             () = shutdown.cancelled() => {}
+            () = maintain(&*server.accounts) => {}
             () = accept_all(&server, &listener, &permits, &tasks) => {}
         }
         drop(listener);
@@ -104,9 +107,22 @@ impl Server {
         }
     }
 
+    /// Waits until the server stops. Cancel safe.
+    pub(crate) async fn stopping(&self) {
+        self.stopping.cancelled().await;
+    }
+
     /// What ends the bodies of sessions.
     pub(crate) fn stop_bodies(&self) -> Stop {
         Stop::new(self.aborting.clone(), FaultCode::ShuttingDown)
+    }
+}
+
+/// Puts the store in order for ever: at the start, beside the first connections, and now and then.
+async fn maintain(accounts: &dyn Accounts) {
+    loop {
+        accounts.maintain().await;
+        sleep(MAINTENANCE_INTERVAL).await;
     }
 }
 
