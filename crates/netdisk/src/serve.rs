@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use netdisk_server::{Identity, Registration, Server};
+use netdisk_server::{Identity, Limits, Registration, Server};
 use netdisk_storage::DiskStore;
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -85,7 +85,7 @@ pub(crate) fn serve(args: ServeArgs, plaintext: bool, output: &Output) -> Result
         return Ok(());
     }
     start_log(LevelFilter::INFO)?;
-    raise_descriptor_limit();
+    let limits = Limits::for_descriptors(raise_descriptor_limit());
     let runtime = crate::runtime()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(options.listen)
@@ -97,18 +97,25 @@ pub(crate) fn serve(args: ServeArgs, plaintext: bool, output: &Output) -> Result
         let shutdown = CancellationToken::new();
         stop_on_signals(shutdown.clone())?;
         announce(&listener, identity.as_ref()).map_err(Failure::Unexpected)?;
-        server.run(listener, shutdown).await;
+        server.with_limits(&limits).run(listener, shutdown).await;
         Ok(())
     })
 }
 
-/// Takes as many descriptors as the system grants: a connection needs one and each file under way another.
-fn raise_descriptor_limit() {
+/// Takes as many descriptors as the system grants, and gives how many: a connection needs one and each file under way
+/// another.
+fn raise_descriptor_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let granted = match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => maximum,
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+            current
+        }
+    };
+    // None is no limit.
+    granted.map_or(usize::MAX, |granted| usize::try_from(granted).unwrap_or(usize::MAX))
 }
 
 /// Opens the store and makes a server over it.

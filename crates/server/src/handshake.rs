@@ -18,17 +18,18 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
+use crate::gate::UsersPlace;
 use crate::limits::{HELLO_TIMEOUT, LOGIN_TIMEOUT, LOGIN_TRIES_MAX};
 use crate::listener::{Registration, Server};
 use crate::refusal;
 use crate::session::Session;
 
-/// Turns an anonymous stream into a session; `None` when the stranger left without one.
+/// Turns an anonymous stream into a session and its user's place; `None` when the stranger left without one.
 pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Send>(
     server: &Server,
     connection: &mut Connection<S>,
     peer: SocketAddr,
-) -> Result<Option<Session>, ConnectionError> {
+) -> Result<Option<(Session, UsersPlace)>, ConnectionError> {
     connection.set_deadline(HELLO_TIMEOUT);
     if !greet(server, connection).await? {
         return Ok(None);
@@ -38,12 +39,12 @@ pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Send>(
         let request = recv_within::<Numbered<Admission>, _>(server, connection, LOGIN_TIMEOUT).await?;
         let Some((id, message)) = request.map(Numbered::of_request).transpose()? else { return Ok(None) };
         match connection.keep_alive(admit(server, message)).await? {
-            Ok((account, token)) => {
+            Ok((account, token, place)) => {
                 tracing::info!(%peer, user = %account.user, "logged in");
                 let welcome = Reply::Welcome { user: account.user.clone(), token: token.issued.clone() };
                 connection.send(&Numbered::new(id, welcome)).await?;
                 connection.admit();
-                return Ok(Some(Session::new(account, token.known(), peer)));
+                return Ok(Some((Session::new(account, token.known(), peer), place)));
             }
             Err(fault) => {
                 tracing::info!(%peer, code = %fault.code, "not logged in");
@@ -100,7 +101,7 @@ impl SessionToken {
     }
 }
 
-async fn admit(server: &Server, admission: Admission) -> Result<(Account, SessionToken), Fault> {
+async fn admit(server: &Server, admission: Admission) -> Result<(Account, SessionToken, UsersPlace), Fault> {
     let refused = |error: AccountsError| refusal::of_accounts(&error);
     let (account, keep, used) = match admission {
         Admission::Register { user, password, keep } => {
@@ -123,8 +124,14 @@ async fn admit(server: &Server, admission: Admission) -> Result<(Account, Sessio
             }
         }
     };
+    // Before a token is made that nobody would get.
+    let place = server.gate.admit_user(&account.user).ok_or_else(too_many_connections)?;
     let issued = if keep { Some(server.accounts.issue_token(&account.user).await.map_err(refused)?) } else { None };
-    Ok((account, SessionToken { issued, used }))
+    Ok((account, SessionToken { issued, used }, place))
+}
+
+fn too_many_connections() -> Fault {
+    Fault::new(FaultCode::Busy, "this account has as many connections as one may have")
 }
 
 /// A name that no account can have is refused like one that no account has.
