@@ -248,6 +248,11 @@ impl Client {
         self.ask_done(Request::Rename { from: from.clone().into(), to: to.clone().into(), replace }).await
     }
 
+    /// The stream of frames behind it.
+    pub(crate) fn connection(&mut self) -> &mut Connection<Box<dyn Stream>> {
+        &mut self.connection
+    }
+
     /// Whether [`Client::reconnect`] can be tried: a token is at hand.
     pub(crate) fn can_reconnect(&self) -> bool {
         self.redial.is_some()

@@ -29,6 +29,7 @@ mod dial;
 mod error;
 mod local;
 mod observer;
+mod rest;
 mod retry;
 mod transfer;
 mod trust;
