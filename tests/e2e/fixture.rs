@@ -198,8 +198,12 @@ impl ServerProcess {
         rustix::process::Pid::from_child(&self.child)
     }
 
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(self.pid(), signal).expect("it runs");
+    }
+
     pub(crate) fn terminate(&self) {
-        rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).expect("it runs");
+        self.signal(rustix::process::Signal::TERM);
     }
 
     pub(crate) fn wait(mut self) -> ExitStatus {

@@ -198,7 +198,7 @@ impl Remote {
             (None, Memory::Forgotten) => return Err(Failure::unexpected(anyhow::anyhow!("no trust was given"))),
         };
         let door = match (dial(&self.args.server, &trust).await, &self.memory) {
-            (Err(error), Memory::Kept(config)) => return Err(trust::explain(error, &self.args, config)),
+            (Err(error), Memory::Kept(_)) => return Err(trust::explain(error, &self.args)),
             (door, _) => door?,
         };
         if let Memory::Kept(config) = &self.memory {

@@ -25,6 +25,8 @@ struct File {
     listen: Option<SocketAddr>,
     data: Option<PathBuf>,
     plaintext: Option<bool>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
     registration: Option<RegistrationArg>,
 }
 
@@ -32,8 +34,39 @@ struct File {
 struct Options {
     listen: SocketAddr,
     data: PathBuf,
-    plaintext: bool,
+    transport: Transport,
     registration: Registration,
+}
+
+/// What travels between the server and its clients.
+pub(crate) enum Transport {
+    /// TLS with a key and a certificate of the server's own making, in the store.
+    OwnCertificate,
+    /// TLS with these files.
+    Certificate { certificate: PathBuf, key: PathBuf },
+    /// No TLS.
+    Plaintext,
+}
+
+impl Transport {
+    fn new(plaintext: bool, certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Self, Failure> {
+        match (plaintext, certificate, key) {
+            (false, None, None) => Ok(Self::OwnCertificate),
+            (false, Some(certificate), Some(key)) => Ok(Self::Certificate { certificate, key }),
+            (true, None, None) => Ok(Self::Plaintext),
+            (true, ..) => Err(Failure::usage("plaintext has no certificate")),
+            (false, ..) => Err(Failure::usage("tls_cert and tls_key go together")),
+        }
+    }
+
+    fn identity(&self, data: &Path) -> Result<Option<Identity>, Failure> {
+        let identity = match self {
+            Self::Plaintext => return Ok(None),
+            Self::OwnCertificate => Identity::load_or_make(&data.join("identity")),
+            Self::Certificate { certificate, key } => Identity::load(certificate.clone(), key.clone()),
+        };
+        identity.map(Some).map_err(Failure::unexpected)
+    }
 }
 
 impl Options {
@@ -50,11 +83,17 @@ impl Options {
             None => Registration::Closed,
         };
         let data = args.data.or(file.data).unwrap_or_else(|| PathBuf::from("data"));
-        Ok(Self { listen, data, plaintext: plaintext || file.plaintext.unwrap_or(false), registration })
+        let plaintext = plaintext || file.plaintext.unwrap_or(false);
+        let transport = Transport::new(plaintext, args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key))?;
+        Ok(Self { listen, data, transport, registration })
     }
 
     fn explain(&self) -> String {
-        let transport = if self.plaintext { "plaintext: everybody on the way reads everything" } else { "TLS 1.3" };
+        let transport = match &self.transport {
+            Transport::Plaintext => "plaintext: everybody on the way reads everything".to_owned(),
+            Transport::OwnCertificate => "TLS 1.3".to_owned(),
+            Transport::Certificate { certificate, .. } => format!("TLS 1.3, certificate {}", certificate.display()),
+        };
         let registration = match self.registration {
             Registration::Open => "open: whoever reaches the server may make an account",
             Registration::Closed => "closed: nobody can make an account",
@@ -93,9 +132,10 @@ pub(crate) fn serve(args: ServeArgs, plaintext: bool, output: &Output) -> Result
             .with_context(|| format!("{} cannot be listened on", options.listen))
             .map_err(Failure::Unexpected)?;
         // Only a server that can serve makes a store.
-        let (server, identity) = open(&options.data, options.plaintext, options.registration)?;
+        let (server, identity) = open(&options.data, &options.transport, options.registration)?;
         let shutdown = CancellationToken::new();
         stop_on_signals(shutdown.clone())?;
+        reload_on_hangup(identity.clone())?;
         announce(&listener, identity.as_ref()).map_err(Failure::Unexpected)?;
         server.with_limits(&limits).run(listener, shutdown).await;
         Ok(())
@@ -121,15 +161,11 @@ fn raise_descriptor_limit() -> usize {
 /// Opens the store and makes a server over it.
 pub(crate) fn open(
     data: &Path,
-    plaintext: bool,
+    transport: &Transport,
     registration: Registration,
 ) -> Result<(Server, Option<Identity>), Failure> {
     let store = DiskStore::open(data).with_context(|| data.display().to_string()).map_err(Failure::Unexpected)?;
-    let identity = if plaintext {
-        None
-    } else {
-        Some(Identity::load_or_make(&data.join("identity")).map_err(Failure::unexpected)?)
-    };
+    let identity = transport.identity(data)?;
     Ok((Server::new(Arc::new(store), identity.clone(), registration), identity))
 }
 
@@ -182,12 +218,36 @@ fn stop_on_signals(shutdown: CancellationToken) -> Result<(), Failure> {
     Ok(())
 }
 
+/// SIGHUP reads key and certificate again: a renewed one comes into force without a stop.
+fn reload_on_hangup(identity: Option<Identity>) -> Result<(), Failure> {
+    let mut hangup = signal(SignalKind::hangup()).map_err(Failure::unexpected)?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match identity.as_ref().map(Identity::reload) {
+                None => tracing::info!("nothing to read again: plaintext"),
+                Some(Ok(false)) => tracing::info!("certificate read again; the key is the same"),
+                Some(Ok(true)) => tracing::warn!("certificate read again; the key is ANOTHER: clients will refuse it"),
+                Some(Err(error)) => tracing::error!(%error, "certificate not read again; the old one stays"),
+            }
+        }
+    });
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn args() -> ServeArgs {
-        ServeArgs { listen: None, data: None, config: None, registration: None, check: false }
+        ServeArgs {
+            listen: None,
+            data: None,
+            config: None,
+            tls_cert: None,
+            tls_key: None,
+            registration: None,
+            check: false,
+        }
     }
 
     #[test]

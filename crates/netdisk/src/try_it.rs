@@ -53,7 +53,7 @@ struct PrivateServer {
 
 impl PrivateServer {
     fn start(data: &Path) -> Result<Self, Failure> {
-        let (server, identity) = serve::open(data, false, Registration::Open)?;
+        let (server, identity) = serve::open(data, &serve::Transport::OwnCertificate, Registration::Open)?;
         let identity = identity.context("TLS is on").map_err(Failure::Unexpected)?;
         let runtime = crate::runtime()?;
         let shutdown = CancellationToken::new();
