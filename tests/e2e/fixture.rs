@@ -181,8 +181,17 @@ impl ServerProcess {
         Self::spawn(command, true)
     }
 
-    fn spawn(mut command: Command, tls: bool) -> Self {
-        let spawned = command.env("NETDISK_LOG", "warn").stdout(Stdio::piped()).spawn();
+    fn spawn(command: Command, tls: bool) -> Self {
+        Self::spawn_logging(command, tls, "warn")
+    }
+
+    /// With a level of its log.
+    pub(crate) fn spawn_with_log(command: Command, level: &str) -> Self {
+        Self::spawn_logging(command, true, level)
+    }
+
+    fn spawn_logging(mut command: Command, tls: bool, level: &str) -> Self {
+        let spawned = command.env("NETDISK_LOG", level).stdout(Stdio::piped()).spawn();
         let mut child = spawned.expect("the server starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let mut value_of = |key: &str| {
@@ -192,6 +201,11 @@ impl ServerProcess {
         let address = value_of("listening on ");
         let fingerprint = tls.then(|| value_of("fingerprint "));
         Self { address, fingerprint, child }
+    }
+
+    /// What it logs, where it was piped.
+    pub(crate) fn take_stderr(&mut self) -> std::process::ChildStderr {
+        self.child.stderr.take().expect("piped")
     }
 
     pub(crate) fn pid(&self) -> rustix::process::Pid {

@@ -10,6 +10,7 @@ use netdisk_model::{Fingerprint, UserName};
 
 use crate::command::Command;
 use crate::failure::Failure;
+use crate::log::LogFormat;
 
 /// A network disk of your own: a server, an interactive shell, and commands for scripts.
 ///
@@ -130,6 +131,9 @@ pub(crate) struct ServeArgs {
     /// Whether strangers may make accounts [default: open on loopback, closed elsewhere]
     #[arg(long, value_name = "WHO")]
     pub(crate) registration: Option<RegistrationArg>,
+    /// How a line of the log on standard error looks [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
     /// Print what is in force and exit
     #[arg(long)]
     pub(crate) check: bool,

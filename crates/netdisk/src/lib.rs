@@ -14,6 +14,7 @@ mod config;
 mod escape;
 mod failure;
 mod interrupt;
+mod log;
 mod output;
 mod passwords;
 mod pins;

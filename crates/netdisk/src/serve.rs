@@ -1,6 +1,6 @@
 //! `netdisk serve`: options, log, signals.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{RegistrationArg, ServeArgs};
 use crate::failure::Failure;
+use crate::log::{self, LogFormat};
 use crate::output::Output;
 
 /// The configuration file: the options of the command line by the same names.
@@ -28,6 +29,7 @@ struct File {
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     registration: Option<RegistrationArg>,
+    log_format: Option<LogFormat>,
 }
 
 /// What is in force.
@@ -36,6 +38,7 @@ struct Options {
     data: PathBuf,
     transport: Transport,
     registration: Registration,
+    log_format: LogFormat,
 }
 
 /// What travels between the server and its clients.
@@ -85,7 +88,8 @@ impl Options {
         let data = args.data.or(file.data).unwrap_or_else(|| PathBuf::from("data"));
         let plaintext = plaintext || file.plaintext.unwrap_or(false);
         let transport = Transport::new(plaintext, args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key))?;
-        Ok(Self { listen, data, transport, registration })
+        let log_format = args.log_format.or(file.log_format).unwrap_or_default();
+        Ok(Self { listen, data, transport, registration, log_format })
     }
 
     fn explain(&self) -> String {
@@ -99,9 +103,11 @@ impl Options {
             Registration::Closed => "closed: nobody can make an account",
         };
         format!(
-            "listen        {}\ndata          {}\ntransport     {transport}\nregistration  {registration}",
+            "listen        {}\ndata          {}\ntransport     {transport}\nregistration  {registration}\n\
+             audit         {}",
             self.listen,
             self.data.display(),
+            self.data.join("audit").display(),
         )
     }
 }
@@ -123,15 +129,15 @@ pub(crate) fn serve(args: ServeArgs, plaintext: bool, output: &Output) -> Result
         output.text(&options.explain());
         return Ok(());
     }
-    start_log(LevelFilter::INFO)?;
-    let limits = Limits::for_descriptors(raise_descriptor_limit());
     let runtime = crate::runtime()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(options.listen)
             .await
             .with_context(|| format!("{} cannot be listened on", options.listen))
             .map_err(Failure::Unexpected)?;
-        // Only a server that can serve makes a store.
+        // Only a server that can serve makes a store, and an audit file in it.
+        log::start(LevelFilter::INFO, options.log_format, Some(&options.data.join("audit")))?;
+        let limits = Limits::for_descriptors(raise_descriptor_limit());
         let (server, identity) = open(&options.data, &options.transport, options.registration)?;
         let shutdown = CancellationToken::new();
         stop_on_signals(shutdown.clone())?;
@@ -167,21 +173,6 @@ pub(crate) fn open(
     let store = DiskStore::open(data).with_context(|| data.display().to_string()).map_err(Failure::Unexpected)?;
     let identity = transport.identity(data)?;
     Ok((Server::new(Arc::new(store), identity.clone(), registration), identity))
-}
-
-/// Logs to standard error, one line an event. `NETDISK_LOG` sets the level.
-pub(crate) fn start_log(default: LevelFilter) -> Result<(), Failure> {
-    let level = match std::env::var("NETDISK_LOG") {
-        Ok(level) => level.parse().map_err(|error| Failure::usage(format!("NETDISK_LOG: {error}")))?,
-        Err(_) => default,
-    };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
-    Ok(())
 }
 
 /// Says where the server is, once it accepts connections: scripts wait for these lines. A reader that has gone, as in
@@ -246,6 +237,7 @@ mod tests {
             tls_cert: None,
             tls_key: None,
             registration: None,
+            log_format: None,
             check: false,
         }
     }
