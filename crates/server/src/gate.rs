@@ -36,6 +36,8 @@ pub(crate) struct Gate {
     networks: Counts<Network>,
     networks_of_strangers: Counts<Network>,
     users: Counts<UserName>,
+    logins: Arc<Semaphore>,
+    networks_of_logins: Counts<Network>,
 }
 
 /// A place among all connections, and in one network.
@@ -58,6 +60,13 @@ pub(crate) struct UsersPlace {
     _user: Counted<UserName>,
 }
 
+/// A place among those whose password is being hashed, or waits for it.
+#[derive(Debug)]
+pub(crate) struct LoginsPlace {
+    _all: OwnedSemaphorePermit,
+    _network: Counted<Network>,
+}
+
 /// Room for one more connection, whoever it will be.
 pub(crate) struct Room {
     all: OwnedSemaphorePermit,
@@ -72,6 +81,8 @@ impl Gate {
             networks: Counts::new(limits.network_connections_max),
             networks_of_strangers: Counts::new(limits.network_strangers_max),
             users: Counts::new(limits.user_connections_max),
+            logins: Arc::new(Semaphore::new(limits.logins_max)),
+            networks_of_logins: Counts::new(limits.network_logins_max),
         }
     }
 
@@ -90,6 +101,13 @@ impl Gate {
             Place { _all: room.all, _network: of_all },
             StrangersPlace { _strangers: room.strangers, _network: of_strangers },
         ))
+    }
+
+    /// A place for one more password; `None` when so many wait already that the wait would be long.
+    pub(crate) fn admit_login(&self, network: Network) -> Option<LoginsPlace> {
+        let of_network = self.networks_of_logins.count(network)?;
+        let all = self.logins.clone().try_acquire_owned().ok()?;
+        Some(LoginsPlace { _all: all, _network: of_network })
     }
 
     /// A place for one more connection of a user; `None` when they have all that one user may have.

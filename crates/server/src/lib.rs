@@ -14,6 +14,7 @@
 
 mod gate;
 mod handshake;
+mod limiter;
 pub mod limits;
 mod listener;
 mod refusal;

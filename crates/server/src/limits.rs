@@ -49,6 +49,10 @@ pub struct Limits {
     pub network_strangers_max: usize,
     /// Of one user: several programs with a pool each.
     pub user_connections_max: usize,
+    /// Passwords being hashed or waiting for it: ten seconds of work for two cores.
+    pub logins_max: usize,
+    /// The same from one network: a flood from one place leaves room for others.
+    pub network_logins_max: usize,
 }
 
 impl Default for Limits {
@@ -59,6 +63,8 @@ impl Default for Limits {
             network_connections_max: 1024,
             network_strangers_max: 128,
             user_connections_max: 64,
+            logins_max: 512,
+            network_logins_max: 128,
         }
     }
 }

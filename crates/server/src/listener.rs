@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::gate::{Gate, Network, Place, StrangersPlace};
 use crate::handshake::handshake;
+use crate::limiter::Limiter;
 use crate::limits::{ACCEPT_BACKOFF, GRACE, HELLO_TIMEOUT, Limits, ROLLBACK_GRACE, TLS_TIMEOUT};
 use crate::tls::Identity;
 
@@ -38,6 +39,7 @@ pub struct Server {
     pub(crate) accounts: Arc<dyn Accounts>,
     pub(crate) registration: Registration,
     pub(crate) gate: Gate,
+    pub(crate) limiter: Limiter,
     identity: Option<Identity>,
     /// No new requests.
     stopping: CancellationToken,
@@ -54,6 +56,7 @@ impl Server {
             accounts,
             registration,
             gate: Gate::new(&Limits::default()),
+            limiter: Limiter::new(),
             identity,
             stopping: CancellationToken::new(),
             aborting: CancellationToken::new(),
