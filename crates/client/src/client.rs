@@ -7,6 +7,7 @@ use netdisk_protocol::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::caps::{ListingTally, excerpt};
 use crate::dial::{Redial, Stream};
 use crate::error::ClientError;
 use crate::local::{Skipped, SkippingSource};
@@ -165,9 +166,11 @@ impl Client {
     pub async fn list(&mut self, path: &RemotePath, recursive: bool) -> Result<Listing, ClientError> {
         let id = self.send(Request::List { path: path.clone().into(), recursive }).await?;
         let mut listed = Vec::new();
+        let mut tally = ListingTally::default();
         loop {
             match self.recv(id).await? {
                 Reply::Entries { entries } => {
+                    tally.take(&entries)?;
                     // What was not asked for is not believed.
                     let strange = entries.iter().find(|entry| {
                         !entry.path.is_within(path) || !recursive && entry.path.parent().as_ref() != Some(path)
@@ -367,5 +370,5 @@ fn stopped_by(token: &CancellationToken) -> Stop {
 }
 
 fn unexpected(reply: &Reply) -> ClientError {
-    ClientError::Unexpected(format!("{reply:?}"))
+    ClientError::Unexpected(excerpt(format!("{reply:?}")))
 }

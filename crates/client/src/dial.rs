@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::caps::excerpt;
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::trust::{PinVerifier, Trust, system_config};
@@ -310,7 +311,7 @@ impl Door {
                 drop(self.connection.close().await);
                 Err(fault.into())
             }
-            other => Err(ClientError::Unexpected(format!("{other:?} as a welcome"))),
+            other => Err(ClientError::Unexpected(excerpt(format!("as a welcome: {other:?}")))),
         }
     }
 }

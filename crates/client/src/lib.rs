@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+mod caps;
 mod client;
 mod dial;
 mod error;
