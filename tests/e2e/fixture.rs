@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use netdisk_client::{Client, Trust, dial};
 use netdisk_model::{Password, RemotePath};
-use netdisk_server::{Identity, Registration, Server};
+use netdisk_server::{Identity, Limits, Registration, Server};
 use netdisk_storage::DiskStore;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -40,6 +40,10 @@ impl TestServer {
     }
 
     pub(crate) async fn start(tls: bool, registration: Registration) -> Self {
+        Self::start_with(tls, registration, &Limits::default()).await
+    }
+
+    pub(crate) async fn start_with(tls: bool, registration: Registration, limits: &Limits) -> Self {
         let data = tempfile::tempdir().expect("a temporary directory");
         let store = DiskStore::open(data.path()).expect("a store");
         let identity = tls.then(|| Identity::load_or_make(&data.path().join("identity")).expect("an identity"));
@@ -47,8 +51,8 @@ impl TestServer {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let shutdown = CancellationToken::new();
-        let serving =
-            tokio::spawn(Server::new(Arc::new(store), identity, registration).run(listener, shutdown.clone()));
+        let server = Server::new(Arc::new(store), identity, registration).with_limits(limits);
+        let serving = tokio::spawn(server.run(listener, shutdown.clone()));
         Self { address, trust, data, shutdown, serving }
     }
 
@@ -164,25 +168,56 @@ pub(crate) struct ServerProcess {
 impl ServerProcess {
     pub(crate) fn start(program: &Program, data: &Path, options: &[&str]) -> Self {
         let data = data.to_str().expect("UTF-8");
-        let mut child = program
-            .command(&[&["serve", "--listen", "127.0.0.1:0", "--data", data], options].concat())
-            .env("NETDISK_LOG", "warn")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
+        let command = program.command(&[&["serve", "--listen", "127.0.0.1:0", "--data", data], options].concat());
+        Self::spawn(command, !options.contains(&"--plaintext"))
+    }
+
+    /// With a limit of descriptors for its process.
+    pub(crate) fn start_with_descriptors(program: &Program, data: &Path, descriptors: u32) -> Self {
+        let serve = program.command(&["serve", "--listen", "127.0.0.1:0", "--data"]);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")]);
+        command.arg(serve.get_program()).args(serve.get_args()).arg(data);
+        Self::spawn(command, true)
+    }
+
+    fn spawn(command: Command, tls: bool) -> Self {
+        Self::spawn_logging(command, tls, "warn")
+    }
+
+    /// With a level of its log.
+    pub(crate) fn spawn_with_log(command: Command, level: &str) -> Self {
+        Self::spawn_logging(command, true, level)
+    }
+
+    fn spawn_logging(mut command: Command, tls: bool, level: &str) -> Self {
+        let spawned = command.env("NETDISK_LOG", level).stdout(Stdio::piped()).spawn();
+        let mut child = spawned.expect("the server starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let mut value_of = |key: &str| {
             let line = lines.next().expect("a line").expect("UTF-8");
             line.strip_prefix(key).unwrap_or_else(|| panic!("{line:?} should begin with {key:?}")).to_owned()
         };
         let address = value_of("listening on ");
-        let fingerprint = (!options.contains(&"--plaintext")).then(|| value_of("fingerprint "));
+        let fingerprint = tls.then(|| value_of("fingerprint "));
         Self { address, fingerprint, child }
     }
 
+    /// What it logs, where it was piped.
+    pub(crate) fn take_stderr(&mut self) -> std::process::ChildStderr {
+        self.child.stderr.take().expect("piped")
+    }
+
+    pub(crate) fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(self.pid(), signal).expect("it runs");
+    }
+
     pub(crate) fn terminate(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+        self.signal(rustix::process::Signal::TERM);
     }
 
     pub(crate) fn wait(mut self) -> ExitStatus {

@@ -3,13 +3,17 @@
 //! - `fixture`: a server in this process, the program as a process.
 //! - `transfers`, `many`: what the client library does over a real socket.
 //! - `wire`, `hostile`: raw bytes against the server, good and bad; `raw` sends them.
+//! - `identity`: certificates and pins. `log`: the log and the audit file. `crowds`: more peers than there is room for.
 //! - `program`, `shell`: what a person or a script sees.
 //! - `stop`: SIGTERM during uploads. `terminal`: a person at a pseudo-terminal.
 //! - `resume`: transfers that are cut.
 //! - `python`: the independent client.
 
+mod crowds;
 mod fixture;
 mod hostile;
+mod identity;
+mod log;
 mod many;
 mod program;
 mod python;

@@ -54,6 +54,14 @@ impl Raw {
         assert_eq!(self.stream.read(&mut [0]).await.expect("no reset"), 0, "closed");
     }
 
+    /// Whether the server closes at once, without a word; otherwise it answers a hello.
+    pub(crate) async fn is_turned_away(&mut self) -> bool {
+        let hello = json!({"type": "hello", "version": 1, "software": "raw"}).to_string();
+        // A connection that was closed already does not take it.
+        drop(self.stream.write_all(&frame(hello.as_bytes())).await);
+        self.stream.read_u32().await.is_err()
+    }
+
     pub(crate) async fn assert_alive(&mut self) {
         self.send(&json!({"id": 99, "type": "whoami"})).await;
         let reply = self.recv().await;

@@ -3,6 +3,7 @@
 use netdisk_model::{Entry, RemotePath, Token, Usage, UserName};
 use netdisk_protocol::{Connection, ConnectionError, Fault, Numbered, Reply, Request};
 
+use crate::caps::{ListingTally, excerpt};
 use crate::dial::{Redial, Stream};
 use crate::error::ClientError;
 
@@ -149,9 +150,11 @@ impl Client {
     pub async fn list(&mut self, path: &RemotePath, recursive: bool) -> Result<Listing, ClientError> {
         let id = self.send(Request::List { path: path.clone().into(), recursive }).await?;
         let mut listed = Vec::new();
+        let mut tally = ListingTally::default();
         loop {
             match self.recv(id).await? {
                 Reply::Entries { entries } => {
+                    tally.take(&entries)?;
                     // What was not asked for is not believed.
                     let strange = entries.iter().find(|entry| {
                         !entry.path.is_within(path) || !recursive && entry.path.parent().as_ref() != Some(path)
@@ -266,6 +269,11 @@ impl Client {
         }
     }
 
+    /// The stream of frames behind it.
+    pub(crate) fn connection(&mut self) -> &mut Connection<Box<dyn Stream>> {
+        &mut self.connection
+    }
+
     /// Whether [`Client::reconnect`] can be tried: a token is at hand.
     pub(crate) fn can_reconnect(&self) -> bool {
         self.redial.is_some()
@@ -312,5 +320,5 @@ impl Client {
 }
 
 pub(crate) fn unexpected(reply: &Reply) -> ClientError {
-    ClientError::Unexpected(format!("{reply:?}"))
+    ClientError::Unexpected(excerpt(format!("{reply:?}")))
 }

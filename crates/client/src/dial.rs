@@ -13,10 +13,12 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
+use crate::caps::excerpt;
 use crate::client::Client;
 use crate::error::ClientError;
-use crate::trust::{PinVerifier, Trust};
+use crate::trust::{PinVerifier, Trust, system_config};
 
 /// Time for TCP, TLS and hello together: a person waits no longer without an answer.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
@@ -101,12 +103,14 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 /// ```
 ///
 /// # Errors
-/// [`ClientError::Unreachable`], [`ClientError::NotTrusted`], [`ClientError::NotNetdisk`], all within eight seconds.
+/// [`ClientError::Unreachable`], [`ClientError::NotTrusted`], [`ClientError::NotVouchedFor`],
+/// [`ClientError::NotNetdisk`], all within eight seconds.
 pub async fn dial(endpoint: &Endpoint, trust: &Trust) -> Result<Door, ClientError> {
     within_deadline(endpoint, async {
         let stream: Box<dyn Stream> = match trust {
             Trust::Plaintext => Box::new(connect(endpoint).await?),
-            Trust::Pinned(fingerprint) => Box::new(connect_tls(endpoint, Some(*fingerprint)).await?.0),
+            Trust::Pinned(fingerprint) => Box::new(connect_pinned(endpoint, Some(*fingerprint)).await?.0),
+            Trust::System => Box::new(connect_vouched(endpoint).await?),
         };
         let mut connection = Connection::new(stream, FRAME_TIMEOUT);
         greet(&mut connection).await.map_err(|error| odd(endpoint, trust, error))?;
@@ -129,7 +133,7 @@ pub async fn dial(endpoint: &Endpoint, trust: &Trust) -> Result<Door, ClientErro
 /// [`ClientError::Unreachable`], [`ClientError::NotNetdisk`].
 pub async fn fingerprint_of(endpoint: &Endpoint) -> Result<Fingerprint, ClientError> {
     within_deadline(endpoint, async {
-        let (mut stream, fingerprint) = connect_tls(endpoint, None).await?;
+        let (mut stream, fingerprint) = connect_pinned(endpoint, None).await?;
         // Whether the farewell arrives changes nothing about the key.
         drop(stream.shutdown().await);
         Ok(fingerprint)
@@ -158,23 +162,41 @@ async fn connect(endpoint: &Endpoint) -> Result<TcpStream, ClientError> {
     Ok(stream)
 }
 
-async fn connect_tls(
+/// Connects to a server that is known by its key; without one that is expected, tells the key.
+async fn connect_pinned(
     endpoint: &Endpoint,
     expected: Option<Fingerprint>,
-) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, Fingerprint), ClientError> {
-    let not_netdisk = |reason: String| ClientError::NotNetdisk { endpoint: endpoint.clone(), reason };
+) -> Result<(TlsStream<TcpStream>, Fingerprint), ClientError> {
     let verifier = PinVerifier::new(expected);
-    let config = verifier.client_config().map_err(|error| not_netdisk(error.to_string()))?;
-    let name = ServerName::try_from("netdisk").map_err(|error| not_netdisk(error.to_string()))?;
+    let config = verifier.client_config().map_err(|error| no_tls(endpoint, error))?;
+    let name = ServerName::try_from("netdisk").map_err(|error| no_tls(endpoint, error))?;
     let connected = TlsConnector::from(config).connect(name, connect(endpoint).await?).await;
     match (connected, expected, verifier.seen()) {
         (Err(_), Some(expected), Some(actual)) if expected != actual => {
             Err(ClientError::NotTrusted { endpoint: endpoint.clone(), expected, actual })
         }
         (Ok(stream), _, Some(seen)) => Ok((stream, seen)),
-        (Ok(_), _, None) => Err(not_netdisk("it showed no key".to_owned())),
-        (Err(error), ..) => Err(not_netdisk(format!("no TLS with it ({error}); was it started with --plaintext?"))),
+        (Ok(_), _, None) => Err(no_tls(endpoint, "it showed no key")),
+        (Err(error), ..) => Err(no_tls(endpoint, error)),
     }
+}
+
+/// Connects to a server for whose certificate and name an authority of this system vouches.
+async fn connect_vouched(endpoint: &Endpoint) -> Result<TlsStream<TcpStream>, ClientError> {
+    let not_vouched = |reason: String| ClientError::NotVouchedFor { endpoint: endpoint.clone(), reason };
+    let config = system_config().map_err(|error| not_vouched(error.to_string()))?;
+    let name = ServerName::try_from(endpoint.host.clone()).map_err(|error| not_vouched(error.to_string()))?;
+    TlsConnector::from(config).connect(name, connect(endpoint).await?).await.map_err(|error| {
+        match error.get_ref().and_then(|error| error.downcast_ref()) {
+            Some(rustls::Error::InvalidCertificate(reason)) => not_vouched(reason.to_string()),
+            _ => no_tls(endpoint, error),
+        }
+    })
+}
+
+fn no_tls(endpoint: &Endpoint, error: impl fmt::Display) -> ClientError {
+    let reason = format!("no TLS with it ({error}); was it started with --plaintext?");
+    ClientError::NotNetdisk { endpoint: endpoint.clone(), reason }
 }
 
 async fn greet(connection: &mut Connection<Box<dyn Stream>>) -> Result<(), ConnectionError> {
@@ -289,7 +311,7 @@ impl Door {
                 drop(self.connection.close().await);
                 Err(fault.into())
             }
-            other => Err(ClientError::Unexpected(format!("{other:?} as a welcome"))),
+            other => Err(ClientError::Unexpected(excerpt(format!("as a welcome: {other:?}")))),
         }
     }
 }

@@ -44,6 +44,14 @@ pub enum ClientError {
         /// The fingerprint that it has.
         actual: Fingerprint,
     },
+    /// No authority that this system knows vouches for the server's certificate. Nothing was sent to it.
+    #[error("no authority known here vouches for {endpoint}: {reason}")]
+    NotVouchedFor {
+        /// Who.
+        endpoint: Endpoint,
+        /// What is wrong with its certificate.
+        reason: String,
+    },
     /// The connection broke.
     #[error(transparent)]
     Connection(#[from] ConnectionError),

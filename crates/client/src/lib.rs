@@ -24,12 +24,14 @@
 //! # }
 //! ```
 
+mod caps;
 mod client;
 mod dial;
 mod error;
 mod exchange;
 mod local;
 mod observer;
+mod rest;
 mod retry;
 mod transfer;
 mod trust;

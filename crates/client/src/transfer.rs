@@ -10,6 +10,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use crate::caps::check_room;
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::exchange::Stored;
@@ -240,6 +241,10 @@ async fn fetch<'a>(
         }
         None => match PartFile::create(local).await {
             Ok((part, file)) => {
+                if let Err(error) = check_room(&file, entry.size) {
+                    client.refuse_download(id).await?;
+                    return Err(ClientError::local(local)(error));
+                }
                 let sink = WriterSink::new(file, local.to_owned(), entry.size, observer);
                 arrived.insert(Arrived { part, sink, entry })
             }

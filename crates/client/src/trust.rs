@@ -1,4 +1,4 @@
-//! Knowing that a server is the right one, by the hash of its public key.
+//! Knowing that a server is the right one: by the hash of its public key, or by the word of an authority.
 //!
 //! The handshake's signature is verified too: without it anybody could replay a certificate that they have seen.
 
@@ -23,6 +23,8 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 pub enum Trust {
     /// TLS, and the server's key has this fingerprint.
     Pinned(Fingerprint),
+    /// TLS, and an authority that this system knows vouches for the certificate and the name.
+    System,
     /// No TLS: whoever is on the way reads everything, passwords included. For the lab, loopback and trusted tunnels.
     Plaintext,
 }
@@ -47,16 +49,30 @@ impl PinVerifier {
 
     /// The configuration of a connection that this verifier guards.
     pub(crate) fn client_config(self: &Arc<Self>) -> Result<Arc<rustls::ClientConfig>, Error> {
-        let mut config = rustls::ClientConfig::builder_with_provider(self.provider.clone())
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .dangerous()
-            .with_custom_certificate_verifier(self.clone())
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"netdisk/1".to_vec()];
+        let mut config = client_config(self.provider.clone(), self.clone())?;
         // The name plays no part: the key does.
         config.enable_sni = false;
         Ok(Arc::new(config))
     }
+}
+
+/// The configuration of a connection whose certificate the system's authorities vouch for.
+pub(crate) fn system_config() -> Result<Arc<rustls::ClientConfig>, Error> {
+    let verifier = rustls_platform_verifier::Verifier::new(provider())?;
+    Ok(Arc::new(client_config(provider(), Arc::new(verifier))?))
+}
+
+fn client_config(
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<rustls::ClientConfig, Error> {
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"netdisk/1".to_vec()];
+    Ok(config)
 }
 
 /// AES-128-GCM first, as the server has it.

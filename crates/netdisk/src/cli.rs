@@ -10,6 +10,7 @@ use netdisk_model::{Fingerprint, UserName};
 
 use crate::command::Command;
 use crate::failure::Failure;
+use crate::log::LogFormat;
 
 /// A network disk of your own: a server, an interactive shell, and commands for scripts.
 ///
@@ -30,10 +31,26 @@ pub(crate) enum Mode {
     Try(TryArgs),
     /// Run the server
     Serve(ServeArgs),
+    /// List or forget the servers that are known
+    #[command(subcommand)]
+    Pins(PinsCommand),
     /// Open the interactive shell (so does no command at all)
     Shell,
     #[command(flatten)]
     Command(Command),
+}
+
+/// What to do with what is remembered of servers.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum PinsCommand {
+    /// List the servers that are known, and by what
+    List,
+    /// Forget a server: it will be unknown at the next contact
+    Forget {
+        /// The server, as `list` shows it
+        #[arg(value_name = "HOST[:PORT]")]
+        host: Endpoint,
+    },
 }
 
 /// Which server, who, and how to print.
@@ -58,6 +75,9 @@ pub(crate) struct ConnectArgs {
     /// Trust a server that is not known yet without asking; a changed one is refused still
     #[arg(long, global = true, conflicts_with = "plaintext")]
     pub(crate) accept_new: bool,
+    /// Know the server by its certificate: whoever vouches for it must be known to this system
+    #[arg(long, global = true, value_name = "WHOSE", conflicts_with_all = ["fingerprint", "accept_new", "plaintext"])]
+    pub(crate) ca: Option<Ca>,
     /// No TLS: everybody on the way reads everything, passwords too
     #[arg(long, global = true)]
     pub(crate) plaintext: bool,
@@ -67,6 +87,13 @@ pub(crate) struct ConnectArgs {
     /// Print only results and errors
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+}
+
+/// Whose word for a certificate counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Ca {
+    /// The certificate authorities of this system
+    System,
 }
 
 /// A profile names a folder.
@@ -95,9 +122,18 @@ pub(crate) struct ServeArgs {
     /// Read options from a TOML file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// The certificate with its chain, in PEM; SIGHUP reads it again [default: one of the server's own making]
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's key, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// Whether strangers may make accounts [default: open on loopback, closed elsewhere]
     #[arg(long, value_name = "WHO")]
     pub(crate) registration: Option<RegistrationArg>,
+    /// How a line of the log on standard error looks [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
     /// Print what is in force and exit
     #[arg(long)]
     pub(crate) check: bool,
@@ -115,7 +151,7 @@ pub(crate) enum RegistrationArg {
 
 /// Options of a client say nothing to a server: whoever gives one is mistaken about something.
 pub(crate) fn refuse_connect_options(matches: &ArgMatches, mode: &str) -> Result<(), Failure> {
-    let mut ids = vec!["server", "user", "password_file", "profile", "fingerprint", "accept_new", "json"];
+    let mut ids = vec!["server", "user", "password_file", "profile", "fingerprint", "accept_new", "ca", "json"];
     if mode == "try" {
         ids.push("plaintext");
     }

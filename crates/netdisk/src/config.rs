@@ -1,16 +1,23 @@
 //! The configuration folder: pins, logins and history of one profile.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use etcetera::BaseStrategy as _;
 use netdisk_client::Endpoint;
 use netdisk_model::{Fingerprint, Token, UserName};
+use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
+
+/// How long another process may hold the files: it only reads and writes some lines.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause between two looks at the lock.
+const LOCK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The files of one profile. Nothing is read or made before it is needed.
 #[derive(Debug, Clone)]
@@ -25,7 +32,40 @@ pub(crate) struct Login {
     pub(crate) token: Token,
 }
 
-type Pins = BTreeMap<String, Fingerprint>;
+/// By what a server is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub(crate) enum Pin {
+    /// Its key has this fingerprint.
+    Key(Fingerprint),
+    /// An authority that the system knows vouches for its certificate.
+    System,
+}
+
+impl std::fmt::Display for Pin {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Key(fingerprint) => fingerprint.fmt(out),
+            Self::System => out.write_str("ca:system"),
+        }
+    }
+}
+
+impl From<Pin> for String {
+    fn from(pin: Pin) -> Self {
+        pin.to_string()
+    }
+}
+
+impl TryFrom<String> for Pin {
+    type Error = netdisk_model::FingerprintError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text == "ca:system" { Ok(Self::System) } else { text.parse().map(Self::Key) }
+    }
+}
+
+type Pins = BTreeMap<String, Pin>;
 type Logins = BTreeMap<String, LoginsOfServer>;
 
 /// The logins that were kept for one server.
@@ -64,16 +104,32 @@ impl Config {
         self.folder.join("pins.json")
     }
 
-    /// The fingerprint that a server had at first contact.
-    pub(crate) fn pin(&self, endpoint: &Endpoint) -> anyhow::Result<Option<Fingerprint>> {
-        Ok(read::<Pins>(&self.pins_path())?.get(&endpoint.to_string()).copied())
+    /// By what a server was known at first contact.
+    pub(crate) fn pin(&self, endpoint: &Endpoint) -> anyhow::Result<Option<Pin>> {
+        Ok(self.pins()?.get(&endpoint.to_string()).copied())
     }
 
-    /// Remembers a server's fingerprint.
-    pub(crate) fn set_pin(&self, endpoint: &Endpoint, fingerprint: Fingerprint) -> anyhow::Result<()> {
-        let mut pins = read::<Pins>(&self.pins_path())?;
-        pins.insert(endpoint.to_string(), fingerprint);
-        self.write(&self.pins_path(), &pins)
+    /// All servers that are known.
+    pub(crate) fn pins(&self) -> anyhow::Result<Pins> {
+        read(&self.pins_path())
+    }
+
+    /// Remembers a server, unless it is known; gives by what it is known now.
+    pub(crate) fn set_pin(&self, endpoint: &Endpoint, pin: Pin) -> anyhow::Result<Pin> {
+        let _lock = self.lock()?;
+        let mut pins = self.pins()?;
+        let known = *pins.entry(endpoint.to_string()).or_insert(pin);
+        self.write(&self.pins_path(), &pins)?;
+        Ok(known)
+    }
+
+    /// Forgets a server; false when it was not known.
+    pub(crate) fn forget_pin(&self, endpoint: &Endpoint) -> anyhow::Result<bool> {
+        let _lock = self.lock()?;
+        let mut pins = self.pins()?;
+        let was_known = pins.remove(&endpoint.to_string()).is_some();
+        self.write(&self.pins_path(), &pins)?;
+        Ok(was_known)
     }
 
     /// The login that was kept for a server: of `user`, or of whoever logged in last and has not logged out since.
@@ -85,6 +141,7 @@ impl Config {
 
     /// Remembers a login; gives the one that it replaces.
     pub(crate) fn set_login(&self, server: &str, login: Login) -> anyhow::Result<Option<Login>> {
+        let _lock = self.lock()?;
         let mut logins = read::<Logins>(&self.logins_path())?;
         let of_server = logins.entry(server.to_owned()).or_default();
         let replaced = of_server.kept.iter().position(|known| known.user == login.user);
@@ -97,6 +154,7 @@ impl Config {
 
     /// Forgets a login. Nobody else takes its place unasked.
     pub(crate) fn forget_login(&self, server: &str, user: &UserName) -> anyhow::Result<()> {
+        let _lock = self.lock()?;
         let mut logins = read::<Logins>(&self.logins_path())?;
         if let Some(of_server) = logins.get_mut(server) {
             of_server.kept.retain(|known| known.user != *user);
@@ -107,6 +165,24 @@ impl Config {
 
     fn logins_path(&self) -> PathBuf {
         self.folder.join("logins.json")
+    }
+
+    /// Keeps other processes from changing these files between a reading and a writing; until it is dropped.
+    fn lock(&self) -> anyhow::Result<File> {
+        make_private(&self.folder).with_context(|| self.folder.display().to_string())?;
+        let path = self.folder.join("lock");
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        let file = file.with_context(|| path.display().to_string())?;
+        let began = Instant::now();
+        loop {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(file),
+                Err(rustix::io::Errno::WOULDBLOCK) if began.elapsed() < LOCK_TIMEOUT => {
+                    std::thread::park_timeout(LOCK_INTERVAL);
+                }
+                Err(error) => return Err(error).with_context(|| format!("{} cannot be locked", path.display())),
+            }
+        }
     }
 
     /// Writes a file that only its owner can read, whole or not at all.
@@ -167,11 +243,39 @@ mod tests {
     #[test]
     fn pins_are_kept_by_host_and_port() {
         let (config, _folder) = config();
-        let pin = Fingerprint::of_public_key(b"a key");
+        let pin = Pin::Key(Fingerprint::of_public_key(b"a key"));
         let endpoint = |text: &str| text.parse::<Endpoint>().expect("an endpoint");
         config.set_pin(&endpoint("localhost"), pin).expect("written");
         assert_eq!(config.pin(&endpoint("localhost:8001")).expect("read"), Some(pin));
         assert_eq!(config.pin(&endpoint("localhost:8002")).expect("read"), None);
+        assert_eq!(config.set_pin(&endpoint("localhost"), Pin::System).expect("read"), pin, "the first one holds");
+        assert!(config.forget_pin(&endpoint("localhost")).expect("written"));
+        assert!(!config.forget_pin(&endpoint("localhost")).expect("written"));
+        config.set_pin(&endpoint("localhost"), Pin::System).expect("written");
+        assert_eq!(config.pin(&endpoint("localhost")).expect("read"), Some(Pin::System));
+    }
+
+    /// Each opens the lock for itself, as another process would.
+    #[test]
+    fn of_many_who_write_at_once_nobody_is_forgotten() {
+        let (config, _folder) = config();
+        std::thread::scope(|scope| {
+            for number in 0..40 {
+                let config = config.clone();
+                scope.spawn(move || {
+                    let user = format!("user{number}").parse().expect("a name");
+                    let login = Login { user, token: Token::from_random(&[1; 32]) };
+                    config.set_login("localhost:8001", login).expect("written");
+                    let endpoint = format!("host{number}").parse().expect("an endpoint");
+                    config.set_pin(&endpoint, Pin::System).expect("written");
+                });
+            }
+        });
+        assert_eq!(config.pins().expect("read").len(), 40);
+        for number in 0..40 {
+            let user = format!("user{number}").parse().expect("a name");
+            assert!(config.login("localhost:8001", Some(&user)).expect("read").is_some(), "user{number}");
+        }
     }
 
     #[test]

@@ -149,7 +149,7 @@ fn client_code(error: &ClientError) -> u8 {
         ClientError::Unreachable { .. } | ClientError::NotNetdisk { .. } => 3,
         ClientError::Connection(ConnectionError::Refused(fault)) | ClientError::Fault(fault) => fault.code.exit_code(),
         ClientError::Connection(_) => 3,
-        ClientError::NotTrusted { .. } => 5,
+        ClientError::NotTrusted { .. } | ClientError::NotVouchedFor { .. } => 5,
         ClientError::Unexpected(_) => 1,
         ClientError::BadPath { .. } => 2,
         ClientError::Local { error, .. } => local_code(error.kind()),

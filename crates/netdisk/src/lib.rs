@@ -14,8 +14,10 @@ mod config;
 mod escape;
 mod failure;
 mod interrupt;
+mod log;
 mod output;
 mod passwords;
+mod pins;
 mod progress;
 mod question;
 mod remote;
@@ -48,6 +50,7 @@ pub fn main() -> ExitCode {
         Some(Mode::Try(args)) => {
             cli::refuse_connect_options(&matches, "try").and_then(|()| try_it::try_it(&args, &output))
         }
+        Some(Mode::Pins(command)) => pins::pins(&cli.connect, command, &output),
         Some(Mode::Shell) | None => shell::shell(cli.connect, &output),
         Some(Mode::Command(command)) => run::one_shot(cli.connect, command, &output),
     };

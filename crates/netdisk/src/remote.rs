@@ -3,6 +3,9 @@
 use netdisk_client::{Client, ClientError, Door, Endpoint, Trust, dial};
 use netdisk_model::{Password, RemotePath, Token, UserName};
 use netdisk_protocol::FaultCode;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::ConnectArgs;
 use crate::config::{Config, Login};
@@ -20,6 +23,12 @@ pub(crate) struct Remote {
     client: Option<Client>,
     /// The directory that relative paths start from.
     pub(crate) directory: RemotePath,
+}
+
+/// A connection that is being kept.
+pub(crate) struct Resting {
+    wake: CancellationToken,
+    client: Option<JoinHandle<Option<Client>>>,
 }
 
 /// Where logins and pins are kept.
@@ -74,6 +83,21 @@ impl Remote {
     /// Gives up a connection that is out of step.
     pub(crate) fn disconnect(&mut self) {
         self.client = None;
+    }
+
+    /// Keeps the connection, if there is one, while a person thinks.
+    pub(crate) fn rest(&mut self, runtime: &Runtime) -> Resting {
+        let wake = CancellationToken::new();
+        let client = self.client.take().map(|client| runtime.spawn(client.rest(wake.clone())));
+        Resting { wake, client }
+    }
+
+    /// Takes the connection up again; one that was lost meanwhile is dialled when it is needed.
+    pub(crate) fn wake(&mut self, runtime: &Runtime, resting: Resting) {
+        resting.wake.cancel();
+        if let Some(client) = resting.client {
+            self.client = runtime.block_on(client).ok().flatten();
+        }
     }
 
     /// Ends the connection properly, if there is one.
@@ -174,7 +198,7 @@ impl Remote {
             (None, Memory::Forgotten) => return Err(Failure::unexpected(anyhow::anyhow!("no trust was given"))),
         };
         let door = match (dial(&self.args.server, &trust).await, &self.memory) {
-            (Err(error), Memory::Kept(config)) => return Err(trust::explain(error, &self.args, config)),
+            (Err(error), Memory::Kept(_)) => return Err(trust::explain(error, &self.args)),
             (door, _) => door?,
         };
         if let Memory::Kept(config) = &self.memory {

@@ -1,12 +1,12 @@
 //! `netdisk serve`: options, log, signals.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use netdisk_server::{Identity, Registration, Server};
+use netdisk_server::{Identity, Limits, Registration, Server};
 use netdisk_storage::DiskStore;
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -16,6 +16,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{RegistrationArg, ServeArgs};
 use crate::failure::Failure;
+use crate::log::{self, LogFormat};
 use crate::output::Output;
 
 /// The configuration file: the options of the command line by the same names.
@@ -25,15 +26,50 @@ struct File {
     listen: Option<SocketAddr>,
     data: Option<PathBuf>,
     plaintext: Option<bool>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
     registration: Option<RegistrationArg>,
+    log_format: Option<LogFormat>,
 }
 
 /// What is in force.
 struct Options {
     listen: SocketAddr,
     data: PathBuf,
-    plaintext: bool,
+    transport: Transport,
     registration: Registration,
+    log_format: LogFormat,
+}
+
+/// What travels between the server and its clients.
+pub(crate) enum Transport {
+    /// TLS with a key and a certificate of the server's own making, in the store.
+    OwnCertificate,
+    /// TLS with these files.
+    Certificate { certificate: PathBuf, key: PathBuf },
+    /// No TLS.
+    Plaintext,
+}
+
+impl Transport {
+    fn new(plaintext: bool, certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Self, Failure> {
+        match (plaintext, certificate, key) {
+            (false, None, None) => Ok(Self::OwnCertificate),
+            (false, Some(certificate), Some(key)) => Ok(Self::Certificate { certificate, key }),
+            (true, None, None) => Ok(Self::Plaintext),
+            (true, ..) => Err(Failure::usage("plaintext has no certificate")),
+            (false, ..) => Err(Failure::usage("tls_cert and tls_key go together")),
+        }
+    }
+
+    fn identity(&self, data: &Path) -> Result<Option<Identity>, Failure> {
+        let identity = match self {
+            Self::Plaintext => return Ok(None),
+            Self::OwnCertificate => Identity::load_or_make(&data.join("identity")),
+            Self::Certificate { certificate, key } => Identity::load(certificate.clone(), key.clone()),
+        };
+        identity.map(Some).map_err(Failure::unexpected)
+    }
 }
 
 impl Options {
@@ -50,19 +86,28 @@ impl Options {
             None => Registration::Closed,
         };
         let data = args.data.or(file.data).unwrap_or_else(|| PathBuf::from("data"));
-        Ok(Self { listen, data, plaintext: plaintext || file.plaintext.unwrap_or(false), registration })
+        let plaintext = plaintext || file.plaintext.unwrap_or(false);
+        let transport = Transport::new(plaintext, args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key))?;
+        let log_format = args.log_format.or(file.log_format).unwrap_or_default();
+        Ok(Self { listen, data, transport, registration, log_format })
     }
 
     fn explain(&self) -> String {
-        let transport = if self.plaintext { "plaintext: everybody on the way reads everything" } else { "TLS 1.3" };
+        let transport = match &self.transport {
+            Transport::Plaintext => "plaintext: everybody on the way reads everything".to_owned(),
+            Transport::OwnCertificate => "TLS 1.3".to_owned(),
+            Transport::Certificate { certificate, .. } => format!("TLS 1.3, certificate {}", certificate.display()),
+        };
         let registration = match self.registration {
             Registration::Open => "open: whoever reaches the server may make an account",
             Registration::Closed => "closed: nobody can make an account",
         };
         format!(
-            "listen        {}\ndata          {}\ntransport     {transport}\nregistration  {registration}",
+            "listen        {}\ndata          {}\ntransport     {transport}\nregistration  {registration}\n\
+             audit         {}",
             self.listen,
             self.data.display(),
+            self.data.join("audit").display(),
         )
     }
 }
@@ -84,61 +129,50 @@ pub(crate) fn serve(args: ServeArgs, plaintext: bool, output: &Output) -> Result
         output.text(&options.explain());
         return Ok(());
     }
-    start_log(LevelFilter::INFO)?;
-    raise_descriptor_limit();
     let runtime = crate::runtime()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(options.listen)
             .await
             .with_context(|| format!("{} cannot be listened on", options.listen))
             .map_err(Failure::Unexpected)?;
-        // Only a server that can serve makes a store.
-        let (server, identity) = open(&options.data, options.plaintext, options.registration)?;
+        // Only a server that can serve makes a store, and an audit file in it.
+        log::start(LevelFilter::INFO, options.log_format, Some(&options.data.join("audit")))?;
+        let limits = Limits::for_descriptors(raise_descriptor_limit());
+        let (server, identity) = open(&options.data, &options.transport, options.registration)?;
         let shutdown = CancellationToken::new();
         stop_on_signals(shutdown.clone())?;
+        reload_on_hangup(identity.clone())?;
         announce(&listener, identity.as_ref()).map_err(Failure::Unexpected)?;
-        server.run(listener, shutdown).await;
+        server.with_limits(&limits).run(listener, shutdown).await;
         Ok(())
     })
 }
 
-/// Takes as many descriptors as the system grants: a connection needs one and each file under way another.
-fn raise_descriptor_limit() {
+/// Takes as many descriptors as the system grants, and gives how many: a connection needs one and each file under way
+/// another.
+fn raise_descriptor_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let granted = match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => maximum,
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+            current
+        }
+    };
+    // None is no limit.
+    granted.map_or(usize::MAX, |granted| usize::try_from(granted).unwrap_or(usize::MAX))
 }
 
 /// Opens the store and makes a server over it.
 pub(crate) fn open(
     data: &Path,
-    plaintext: bool,
+    transport: &Transport,
     registration: Registration,
 ) -> Result<(Server, Option<Identity>), Failure> {
     let store = DiskStore::open(data).with_context(|| data.display().to_string()).map_err(Failure::Unexpected)?;
-    let identity = if plaintext {
-        None
-    } else {
-        Some(Identity::load_or_make(&data.join("identity")).map_err(Failure::unexpected)?)
-    };
+    let identity = transport.identity(data)?;
     Ok((Server::new(Arc::new(store), identity.clone(), registration), identity))
-}
-
-/// Logs to standard error, one line an event. `NETDISK_LOG` sets the level.
-pub(crate) fn start_log(default: LevelFilter) -> Result<(), Failure> {
-    let level = match std::env::var("NETDISK_LOG") {
-        Ok(level) => level.parse().map_err(|error| Failure::usage(format!("NETDISK_LOG: {error}")))?,
-        Err(_) => default,
-    };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
-    Ok(())
 }
 
 /// Says where the server is, once it accepts connections: scripts wait for these lines. A reader that has gone, as in
@@ -175,12 +209,37 @@ fn stop_on_signals(shutdown: CancellationToken) -> Result<(), Failure> {
     Ok(())
 }
 
+/// SIGHUP reads key and certificate again: a renewed one comes into force without a stop.
+fn reload_on_hangup(identity: Option<Identity>) -> Result<(), Failure> {
+    let mut hangup = signal(SignalKind::hangup()).map_err(Failure::unexpected)?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match identity.as_ref().map(Identity::reload) {
+                None => tracing::info!("nothing to read again: plaintext"),
+                Some(Ok(false)) => tracing::info!("certificate read again; the key is the same"),
+                Some(Ok(true)) => tracing::warn!("certificate read again; the key is ANOTHER: clients will refuse it"),
+                Some(Err(error)) => tracing::error!(%error, "certificate not read again; the old one stays"),
+            }
+        }
+    });
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn args() -> ServeArgs {
-        ServeArgs { listen: None, data: None, config: None, registration: None, check: false }
+        ServeArgs {
+            listen: None,
+            data: None,
+            config: None,
+            tls_cert: None,
+            tls_key: None,
+            registration: None,
+            log_format: None,
+            check: false,
+        }
     }
 
     #[test]

@@ -82,7 +82,11 @@ fn run_terminal(
         }
     }
     loop {
-        match editor.readline(&prompt(remote)) {
+        let prompt = prompt(remote);
+        let resting = remote.rest(runtime);
+        let line = editor.readline(&prompt);
+        remote.wake(runtime, resting);
+        match line {
             Ok(line) => {
                 let line = line.trim();
                 if line.is_empty() {

@@ -3,8 +3,8 @@
 use netdisk_client::{ClientError, Endpoint, Trust, fingerprint_of};
 use netdisk_model::Fingerprint;
 
-use crate::cli::ConnectArgs;
-use crate::config::Config;
+use crate::cli::{Ca, ConnectArgs};
+use crate::config::{Config, Pin};
 use crate::failure::Failure;
 use crate::question;
 
@@ -15,14 +15,13 @@ pub(crate) async fn decide(args: &ConnectArgs, config: &Config) -> Result<Trust,
     }
     let endpoint = &args.server;
     let known = config.pin(endpoint).map_err(Failure::Unexpected)?;
-    match (args.fingerprint, known) {
-        (Some(given), Some(known)) if given != known => Err(Failure::NotTrusted(format!(
-            "{endpoint} was {known} so far and --fingerprint says otherwise; if the key was changed on purpose, take the \
-             server out of {}",
-            config.pins_path().display(),
-        ))),
-        (Some(given), _) => Ok(Trust::Pinned(given)),
-        (None, Some(known)) => Ok(Trust::Pinned(known)),
+    let given = match args.ca {
+        Some(Ca::System) => Some(Pin::System),
+        None => args.fingerprint.map(Pin::Key),
+    };
+    match (given, known) {
+        (Some(given), Some(known)) if given != known => Err(known_otherwise(endpoint, known, given)),
+        (Some(pin), _) | (None, Some(pin)) => Ok(trust_of(pin)),
         (None, None) => {
             let shown = fingerprint_of(endpoint).await?;
             if !args.accept_new {
@@ -33,18 +32,38 @@ pub(crate) async fn decide(args: &ConnectArgs, config: &Config) -> Result<Trust,
     }
 }
 
-/// Remembers the key of a server that was reached.
-pub(crate) fn remember(args: &ConnectArgs, config: &Config, trust: &Trust) -> Result<(), Failure> {
-    if let Trust::Pinned(fingerprint) = trust
-        && config.pin(&args.server).map_err(Failure::Unexpected)?.is_none()
-    {
-        config.set_pin(&args.server, *fingerprint).map_err(Failure::Unexpected)?;
+fn trust_of(pin: Pin) -> Trust {
+    match pin {
+        Pin::Key(fingerprint) => Trust::Pinned(fingerprint),
+        Pin::System => Trust::System,
     }
-    Ok(())
+}
+
+fn known_otherwise(endpoint: &Endpoint, known: Pin, given: Pin) -> Failure {
+    Failure::NotTrusted(format!(
+        "{endpoint} was known by {known} so far, not by {given}; if that was changed on purpose: \
+         netdisk pins forget {endpoint}"
+    ))
+}
+
+/// Remembers the key of a server that was reached. What another process remembered meanwhile counts more.
+pub(crate) fn remember(args: &ConnectArgs, config: &Config, trust: &Trust) -> Result<(), Failure> {
+    let pin = match trust {
+        Trust::Pinned(fingerprint) => Pin::Key(*fingerprint),
+        Trust::System => Pin::System,
+        Trust::Plaintext => return Ok(()),
+    };
+    if config.pin(&args.server).map_err(Failure::Unexpected)? == Some(pin) {
+        return Ok(());
+    }
+    match config.set_pin(&args.server, pin).map_err(Failure::Unexpected)? {
+        known if known == pin => Ok(()),
+        known => Err(known_otherwise(&args.server, known, pin)),
+    }
 }
 
 /// Says what to do about a key that changed.
-pub(crate) fn explain(error: ClientError, args: &ConnectArgs, config: &Config) -> Failure {
+pub(crate) fn explain(error: ClientError, args: &ConnectArgs) -> Failure {
     match error {
         ClientError::NotTrusted { endpoint, expected, actual } if args.fingerprint == Some(expected) => {
             Failure::NotTrusted(format!(
@@ -53,8 +72,7 @@ pub(crate) fn explain(error: ClientError, args: &ConnectArgs, config: &Config) -
         }
         ClientError::NotTrusted { endpoint, expected, actual } => Failure::NotTrusted(format!(
             "{endpoint} HAS ANOTHER KEY: {actual}, not {expected}. Somebody may be in the middle; nothing was sent. If the \
-             key was changed on purpose, take the server out of {}",
-            config.pins_path().display(),
+             key was changed on purpose: netdisk pins forget {endpoint}",
         )),
         error => error.into(),
     }

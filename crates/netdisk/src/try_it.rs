@@ -15,13 +15,14 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{Cli, TryArgs};
 use crate::failure::Failure;
+use crate::log::{self, LogFormat};
 use crate::output::Output;
 use crate::remote::Remote;
 use crate::{serve, shell, tour};
 
 /// Leads to a prompt; where nobody can type, plays a tour over a store that is thrown away.
 pub(crate) fn try_it(args: &TryArgs, output: &Output) -> Result<(), Failure> {
-    serve::start_log(LevelFilter::WARN)?;
+    log::start(LevelFilter::WARN, LogFormat::Text, None)?;
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         let private = PrivateServer::start(&args.data)?;
         output.text(&format!("A private server over {} listens on {}.", args.data.display(), private.endpoint));
@@ -53,7 +54,7 @@ struct PrivateServer {
 
 impl PrivateServer {
     fn start(data: &Path) -> Result<Self, Failure> {
-        let (server, identity) = serve::open(data, false, Registration::Open)?;
+        let (server, identity) = serve::open(data, &serve::Transport::OwnCertificate, Registration::Open)?;
         let identity = identity.context("TLS is on").map_err(Failure::Unexpected)?;
         let runtime = crate::runtime()?;
         let shutdown = CancellationToken::new();

@@ -42,6 +42,11 @@ impl FrameCodec {
         left.is_empty() && !self.header_taken
     }
 
+    /// How much of a frame that has begun has left the buffer already.
+    pub(crate) fn header_len_taken(&self) -> usize {
+        if self.header_taken { HEADER_LEN } else { 0 }
+    }
+
     fn classify(&self, mut payload: Bytes) -> Result<Frame, ConnectionError> {
         match payload.first().copied() {
             None => Ok(Frame::Heartbeat),

@@ -10,19 +10,22 @@ use futures::{FutureExt, SinkExt, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::codec::{FramedRead, FramedWrite};
 
 use crate::body::BodyPart;
 use crate::codec::FrameCodec;
 use crate::fault::{Fault, FaultCode};
 use crate::frame::Frame;
-use crate::limits::{MESSAGE_LEN_MAX, WINDOW};
+use crate::limits::{MESSAGE_LEN_MAX, PACE_LEN_MIN, WINDOW};
 use crate::reply::Reply;
 use crate::request::Numbered;
 
 /// How often a peer that waits is told that this end is alive: several times within every deadline of a frame.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
+/// How often a frame that has begun is looked at: each time, [`PACE_LEN_MIN`] more bytes of it must have come. So who
+/// drips is cut within twice that, and a deadline bounds silence alone.
+const PACE_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a closing end goes on reading what the peer still sends.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How much of it, in bytes: what fits a socket's buffers.
@@ -58,6 +61,9 @@ pub enum ConnectionError {
     /// Nothing arrived, or nothing could be sent, for too long.
     #[error("the peer was silent for {} seconds", .0.as_secs())]
     TimedOut(Duration),
+    /// A frame that had begun did not come on, or was not taken, fast enough.
+    #[error("less than {PACE_LEN_MIN} bytes of a frame in {} seconds", .0.as_secs())]
+    TooSlow(Duration),
     /// The peer says why it closes the connection.
     #[error("the peer closes the connection: {0}")]
     Refused(Fault),
@@ -74,7 +80,7 @@ impl ConnectionError {
         let code = match self {
             Self::Io(_) | Self::Closed | Self::Truncated | Self::Refused(_) => return None,
             Self::FrameTooLarge { .. } | Self::NotAFrame { .. } | Self::NotAMessage(_) => FaultCode::BadRequest,
-            Self::TimedOut(_) => FaultCode::TimedOut,
+            Self::TimedOut(_) | Self::TooSlow(_) => FaultCode::TimedOut,
         };
         Some(Fault::new(code, self.to_string()))
     }
@@ -94,7 +100,7 @@ pub struct Connection<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite> Connection<S> {
-    /// Wraps a stream with the limits for strangers; a frame that takes longer than `deadline` is an error.
+    /// Wraps a stream with the limits for strangers; a silence longer than `deadline` is an error.
     pub fn new(stream: S, deadline: Duration) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         Self {
@@ -113,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         self.admitted = true;
     }
 
-    /// Sets how long one frame may take, in or out; it bounds silence and not a transfer.
+    /// Sets how long nothing may arrive, or nothing may be taken; it bounds silence and not a transfer.
     pub fn set_deadline(&mut self, deadline: Duration) {
         self.deadline = deadline;
     }
@@ -127,14 +133,38 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         if payload.len() > MESSAGE_LEN_MAX {
             return Err(ConnectionError::FrameTooLarge { limit: MESSAGE_LEN_MAX });
         }
-        within(self.deadline, self.writer.send(Frame::Message(payload.into()))).await
+        self.feed(Frame::Message(payload.into())).await?;
+        self.drain().await
     }
 
     /// Sends file bytes, at most [`crate::limits::DATA_LEN_MAX`]; flushed with the message that ends the body.
     /// Not cancel safe.
     pub(crate) async fn feed_data(&mut self, data: Bytes) -> Result<(), ConnectionError> {
-        let fed = within(self.deadline, self.writer.feed(Frame::Data(data))).await;
+        let fed = self.feed(Frame::Data(data)).await;
         fed.map_err(|error| self.last_word().unwrap_or(error))
+    }
+
+    /// Puts a frame into the buffer, once there is room. Not cancel safe.
+    async fn feed(&mut self, frame: Frame) -> Result<(), ConnectionError> {
+        if self.writer.write_buffer().len() >= self.writer.backpressure_boundary() {
+            self.drain().await?;
+        }
+        self.writer.feed(frame).await
+    }
+
+    /// Sends what is in the buffer: in each deadline the peer takes all of it, or [`PACE_LEN_MIN`] bytes.
+    async fn drain(&mut self) -> Result<(), ConnectionError> {
+        loop {
+            let before = self.writer.write_buffer().len();
+            if let Ok(flushed) = timeout(self.deadline, self.writer.flush()).await {
+                return flushed;
+            }
+            match before - self.writer.write_buffer().len() {
+                0 => return Err(ConnectionError::TimedOut(self.deadline)),
+                taken if taken < PACE_LEN_MIN => return Err(ConnectionError::TooSlow(self.deadline)),
+                _ => {}
+            }
+        }
     }
 
     /// Why the peer stopped listening, if it said so before it did.
@@ -154,7 +184,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     /// # Errors
     /// When the stream fails or the deadline passes.
     pub async fn send_heartbeat(&mut self) -> Result<(), ConnectionError> {
-        within(self.deadline, self.writer.send(Frame::Heartbeat)).await
+        self.feed(Frame::Heartbeat).await?;
+        self.drain().await
     }
 
     /// Waits for `work`, with a sign of life now and then for the peer that waits for its outcome. Not cancel safe.
@@ -179,10 +210,13 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         if let Some(frame) = self.read_ahead.pop_front() {
             return Ok(Some(frame));
         }
+        let mut heard = Instant::now();
         loop {
-            match timeout(self.deadline, self.reader.next()).await {
-                Err(_) => return Err(ConnectionError::TimedOut(self.deadline)),
-                Ok(Some(Ok(Frame::Heartbeat))) => {}
+            let begun = self.begun_len();
+            let left = if begun > 0 { PACE_INTERVAL } else { self.deadline.saturating_sub(heard.elapsed()) };
+            match timeout(left.min(PACE_INTERVAL), self.reader.next()).await {
+                Err(_) => self.check_pace(heard, begun)?,
+                Ok(Some(Ok(Frame::Heartbeat))) => heard = Instant::now(),
                 // TLS calls it unexpected when a peer leaves without a farewell. Between two frames it is a plain end:
                 // what a truncation could hide, `end` and its digest would show.
                 Ok(Some(Err(ConnectionError::Io(error)))) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -191,6 +225,24 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 Ok(Some(frame)) => return frame.map(Some),
                 Ok(None) => return Ok(None),
             }
+        }
+    }
+
+    /// How much has come of a frame that is not whole yet.
+    fn begun_len(&self) -> usize {
+        self.reader.decoder().header_len_taken() + self.reader.read_buffer().len()
+    }
+
+    /// Whether a peer may be waited for still that was last `heard` then, and had sent `begun` bytes of a frame when the
+    /// wait began.
+    fn check_pace(&self, heard: Instant, begun: usize) -> Result<(), ConnectionError> {
+        match self.begun_len() {
+            0 if heard.elapsed() < self.deadline => Ok(()),
+            0 => Err(ConnectionError::TimedOut(self.deadline)),
+            // It began meanwhile: the next look will tell.
+            _ if begun == 0 => Ok(()),
+            len if len < begun + PACE_LEN_MIN => Err(ConnectionError::TooSlow(PACE_INTERVAL)),
+            _ => Ok(()),
         }
     }
 

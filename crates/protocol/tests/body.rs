@@ -244,5 +244,75 @@ async fn a_receiver_that_does_not_read_is_given_up() {
     let (mut near, _far) = pair();
     let big = vec![1; DATA_LEN_MAX];
     let outcome = send_body(&mut near, ID, &mut Chunks::new(&[&big, &big]), &never()).await;
-    assert!(matches!(outcome, Err(ConnectionError::TimedOut(after)) if after == DEADLINE));
+    // The pipe took a few bytes before it was full.
+    assert!(matches!(outcome, Err(ConnectionError::TooSlow(after)) if after == DEADLINE));
+}
+
+/// Writes bytes into the pipe, one after each pause, until nobody takes them.
+async fn drip(far: &mut DuplexStream, bytes: &[u8], pause: Duration) -> usize {
+    for (count, byte) in bytes.iter().enumerate() {
+        if far.write_all(&[*byte]).await.is_err() {
+            return count;
+        }
+        tokio::time::sleep(pause).await;
+    }
+    bytes.len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_drips_inside_a_frame_is_cut_within_two_intervals() {
+    let (near, mut far) = duplex(64);
+    let idle = Duration::from_secs(600);
+    let mut receiver = Connection::new(near, idle);
+    let began = tokio::time::Instant::now();
+    // A header that declares 4,000 bytes, and then one a second.
+    let mut bytes = vec![0, 0, 15, 160, b'{'];
+    bytes.resize(4_000, b' ');
+    let outcome = tokio::select! {
+        outcome = receiver.recv_frame() => outcome,
+        _ = drip(&mut far, &bytes, Duration::from_secs(1)) => panic!("not cut"),
+    };
+    assert!(matches!(outcome, Err(ConnectionError::TooSlow(_))), "{outcome:?}");
+    assert!(began.elapsed() <= Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_link_that_brings_enough_is_waited_for() {
+    let (near, mut far) = duplex(1024);
+    let mut receiver = Connection::new(near, Duration::from_secs(5));
+    receiver.admit();
+    let payload = vec![0; DATA_LEN_MAX];
+    let began = tokio::time::Instant::now();
+    let slowly = async {
+        far.write_all(&u32::try_from(payload.len()).expect("short").to_be_bytes()).await.expect("taken");
+        for kib in payload.chunks(1024) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            far.write_all(kib).await.expect("taken");
+        }
+    };
+    let (frame, ()) = tokio::join!(receiver.recv_frame(), slowly);
+    assert!(frame.expect("whole").is_some());
+    assert!(began.elapsed() > Duration::from_secs(200), "a frame may take longer than a silence");
+}
+
+/// Takes a byte at a time.
+async fn sip(far: &mut DuplexStream, pause: Duration) {
+    use tokio::io::AsyncReadExt as _;
+    while far.read_u8().await.is_ok() {
+        tokio::time::sleep(pause).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_next_to_nothing_is_cut() {
+    let (near, mut far) = duplex(64);
+    let mut sender = Connection::new(near, DEADLINE);
+    sender.admit();
+    let mut source = Chunks::new(&[&[7; 100_000][..]; 10]);
+    let stop = Stop::new(CancellationToken::new(), FaultCode::Cancelled);
+    let outcome = tokio::select! {
+        outcome = send_body(&mut sender, ID, &mut source, &stop) => outcome,
+        () = sip(&mut far, Duration::from_millis(10)) => panic!("not cut"),
+    };
+    assert!(matches!(outcome, Err(ConnectionError::TooSlow(_))), "{outcome:?}");
 }

@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use netdisk_model::{Token, UserName};
+use netdisk_model::{Password, Token, UserName};
 use netdisk_protocol::{
     Admission, AnnouncedLimits, Claim, Connection, ConnectionError, Fault, FaultCode, Greeting, Numbered, Proof, Reply,
     VERSION,
@@ -18,17 +18,18 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
+use crate::gate::{Network, UsersPlace};
 use crate::limits::{HELLO_TIMEOUT, LOGIN_TIMEOUT, LOGIN_TRIES_MAX};
 use crate::listener::{Registration, Server};
 use crate::refusal;
 use crate::session::Session;
 
-/// Turns an anonymous stream into a session; `None` when the stranger left without one.
+/// Turns an anonymous stream into a session and its user's place; `None` when the stranger left without one.
 pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Send>(
     server: &Server,
     connection: &mut Connection<S>,
     peer: SocketAddr,
-) -> Result<Option<Session>, ConnectionError> {
+) -> Result<Option<(Session, UsersPlace)>, ConnectionError> {
     connection.set_deadline(HELLO_TIMEOUT);
     if !greet(server, connection).await? {
         return Ok(None);
@@ -37,16 +38,17 @@ pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Send>(
     for _ in 0..LOGIN_TRIES_MAX {
         let request = recv_within::<Numbered<Admission>, _>(server, connection, LOGIN_TIMEOUT).await?;
         let Some((id, message)) = request.map(Numbered::of_request).transpose()? else { return Ok(None) };
-        match connection.keep_alive(admit(server, message)).await? {
-            Ok((account, token)) => {
-                tracing::info!(%peer, user = %account.user, "logged in");
+        let (how, claimed) = describe(&message);
+        match connection.keep_alive(admit(server, message, Network::of(peer.ip()))).await? {
+            Ok((account, token, place)) => {
+                tracing::info!(%peer, user = %account.user, how, "logged in");
                 let welcome = Reply::Welcome { user: account.user.clone(), token: token.issued.clone() };
                 connection.send(&Numbered::new(id, welcome)).await?;
                 connection.admit();
-                return Ok(Some(Session::new(account, token.known(), peer)));
+                return Ok(Some((Session::new(account, token.known(), peer), place)));
             }
             Err(fault) => {
-                tracing::info!(%peer, code = %fault.code, "not logged in");
+                tracing::info!(%peer, user = claimed, how, code = %fault.code, "not logged in");
                 connection.send(&Numbered::new(id, Reply::Fault(fault))).await?;
             }
         }
@@ -100,31 +102,91 @@ impl SessionToken {
     }
 }
 
-async fn admit(server: &Server, admission: Admission) -> Result<(Account, SessionToken), Fault> {
-    let refused = |error: AccountsError| refusal::of_accounts(&error);
+/// How somebody wants to come in, and as whom. What is no user name is not quoted: it may be a misplaced password.
+fn describe(admission: &Admission) -> (&'static str, Option<String>) {
+    let (how, user) = match admission {
+        Admission::Register { user, .. } => ("register", user),
+        Admission::Login { user, proof: Proof::Password(_), .. } => ("password", user),
+        Admission::Login { user, proof: Proof::Token(_), .. } => ("token", user),
+    };
+    (how, user.clone().check().ok().map(|user| user.to_string()))
+}
+
+async fn admit(
+    server: &Server,
+    admission: Admission,
+    network: Network,
+) -> Result<(Account, SessionToken, UsersPlace), Fault> {
     let (account, keep, used) = match admission {
-        Admission::Register { user, password, keep } => {
-            if server.registration == Registration::Closed {
-                let code = FaultCode::RegistrationClosed;
-                return Err(Fault::new(code, code.meaning()));
-            }
-            let user = user.check().map_err(refusal::of_user_name)?;
-            (server.accounts.register(&user, password).await.map_err(refused)?, keep, None)
+        Admission::Register { user, password, keep } => (register(server, network, user, password).await?, keep, None),
+        Admission::Login { user, proof: Proof::Password(password), keep } => {
+            (log_in(server, network, known_user(user)?, password).await?, keep, None)
         }
-        Admission::Login { user, proof, keep } => {
-            let user = known_user(user)?;
-            match proof {
-                Proof::Password(password) => {
-                    (server.accounts.log_in(&user, password).await.map_err(refused)?, keep, None)
-                }
-                Proof::Token(token) => {
-                    (server.accounts.log_in_by_token(&user, &token).await.map_err(refused)?, keep, Some(token))
-                }
-            }
+        Admission::Login { user, proof: Proof::Token(token), keep } => {
+            (log_in_by_token(server, network, &known_user(user)?, &token).await?, keep, Some(token))
         }
     };
+    // Before a token is made that nobody would get.
+    let place = server.gate.admit_user(&account.user).ok_or_else(too_many_connections)?;
     let issued = if keep { Some(server.accounts.issue_token(&account.user).await.map_err(refused)?) } else { None };
-    Ok((account, SessionToken { issued, used }))
+    Ok((account, SessionToken { issued, used }, place))
+}
+
+async fn register(
+    server: &Server,
+    network: Network,
+    user: Claim<UserName>,
+    password: Password,
+) -> Result<Account, Fault> {
+    if server.registration == Registration::Closed {
+        let code = FaultCode::RegistrationClosed;
+        return Err(Fault::new(code, code.meaning()));
+    }
+    let user = user.check().map_err(refusal::of_user_name)?;
+    // A refusal tells that a name is taken: asking for many of them is a guess, too.
+    let attempt = server.limiter.begin_other(network).map_err(wait)?;
+    let place = server.gate.admit_login(network).ok_or_else(too_many_logins)?;
+    let registered = server.accounts.register(&user, password).await;
+    drop(place);
+    if !matches!(registered, Err(AccountsError::NameTaken)) {
+        attempt.succeeded();
+    }
+    registered.map_err(refused)
+}
+
+async fn log_in(server: &Server, network: Network, user: UserName, password: Password) -> Result<Account, Fault> {
+    let attempt = server.limiter.begin_password(network, &user).map_err(wait)?;
+    let place = server.gate.admit_login(network).ok_or_else(too_many_logins)?;
+    let logged_in = server.accounts.log_in(&user, password).await;
+    drop(place);
+    if logged_in.is_ok() {
+        attempt.succeeded();
+    }
+    logged_in.map_err(refused)
+}
+
+async fn log_in_by_token(server: &Server, network: Network, user: &UserName, token: &Token) -> Result<Account, Fault> {
+    let attempt = server.limiter.begin_other(network).map_err(wait)?;
+    let account = server.accounts.log_in_by_token(user, token).await.map_err(refused)?;
+    attempt.succeeded();
+    Ok(account)
+}
+
+fn refused(error: AccountsError) -> Fault {
+    refusal::of_accounts(&error)
+}
+
+fn wait(left: Duration) -> Fault {
+    let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    Fault::new(FaultCode::Busy, format!("too many logins were refused lately; try again in {seconds} seconds"))
+}
+
+fn too_many_logins() -> Fault {
+    Fault::new(FaultCode::Busy, "too many are logging in at this moment; try again in some seconds")
+}
+
+fn too_many_connections() -> Fault {
+    Fault::new(FaultCode::Busy, "this account has as many connections as one may have")
 }
 
 /// A name that no account can have is refused like one that no account has.

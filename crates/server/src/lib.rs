@@ -7,13 +7,15 @@
 //! - [`Server`]: what all connections share, and [`Server::run`], the listener.
 //! - [`Identity`]: the server's TLS key and certificate.
 //! - [`Registration`]: whether strangers may make accounts.
-//! - [`limits`]: how long and how many, and why.
+//! - [`Limits`]: how many connections. [`limits`]: how long and how many, and why.
 //!
 //! Behind the door stands `netdisk-storage`; this crate opens no file of a user. It knows no terminal and no
 //! configuration file.
 
 mod commits;
+mod gate;
 mod handshake;
+mod limiter;
 pub mod limits;
 mod listener;
 mod listing;
@@ -22,5 +24,6 @@ mod session;
 mod tls;
 mod transfer;
 
+pub use limits::Limits;
 pub use listener::{Registration, Server};
 pub use tls::{Identity, TlsError};

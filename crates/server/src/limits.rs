@@ -8,8 +8,8 @@ pub const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 /// A stranger's time for `hello`, which needs no thought.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time for each try to log in: a person may be typing a password.
-pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time for each try to log in: a client asks for the password before it connects.
+pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Tries to log in on one connection before it is closed.
 pub const LOGIN_TRIES_MAX: usize = 5;
@@ -17,8 +17,8 @@ pub const LOGIN_TRIES_MAX: usize = 5;
 /// Silence between two requests of a user; heartbeats count as sound.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// Time for one frame of a body or a reply, in or out: it bounds silence, not the transfer.
-pub const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
+/// Silence inside a body or a reply, in or out: it bounds neither a frame nor the transfer.
+pub const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Uploads up to this size, in bytes, whose bodies come at once are committed while the next ones come: what waits for the
 /// disk is bounded by this and the window.
@@ -26,9 +26,6 @@ pub const SMALL_LEN: u64 = 1024 * 1024;
 
 /// Between two rounds of putting the store in order. What it clears is old or of no use; nothing waits for it.
 pub const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60 * 60);
-
-/// Connections at once; the next ones wait in the kernel's queue. Each costs a descriptor, a task and its buffers.
-pub const CONNECTIONS_MAX: usize = 1024;
 
 /// Pause after a failed accept: out of descriptors, the next try fails too, and a tight loop helps nobody.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -38,3 +35,75 @@ pub const GRACE: Duration = Duration::from_secs(5);
 
 /// Time that aborted bodies have to be told and rolled back after that.
 pub const ROLLBACK_GRACE: Duration = Duration::from_secs(2);
+
+/// Connections at once, where descriptors suffice; the next ones wait in the kernel's queue. An idle one costs some
+/// tens of KiB.
+const CONNECTIONS_MAX: usize = 16 * 1024;
+
+/// Descriptors that no connection gets: the database, directories, the log, standard streams.
+const DESCRIPTORS_KEPT_BACK: usize = 32;
+
+/// How many connections are served at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// All together.
+    pub connections_max: usize,
+    /// Of those that have not logged in. Each is gone within its deadlines, so the others' turn comes.
+    pub strangers_max: usize,
+    /// From one IPv4 address or IPv6 /64. An office may sit behind one address.
+    pub network_connections_max: usize,
+    /// The same before login: it takes many networks to take all strangers' places.
+    pub network_strangers_max: usize,
+    /// Of one user: several programs with a pool each.
+    pub user_connections_max: usize,
+    /// Passwords being hashed or waiting for it: ten seconds of work for two cores.
+    pub logins_max: usize,
+    /// The same from one network: a flood from one place leaves room for others.
+    pub network_logins_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: CONNECTIONS_MAX,
+            strangers_max: 2048,
+            network_connections_max: 1024,
+            network_strangers_max: 128,
+            user_connections_max: 64,
+            logins_max: 512,
+            network_logins_max: 128,
+        }
+    }
+}
+
+impl Limits {
+    /// As many connections as a process that may have so many descriptors can serve: of four descriptors, three are for
+    /// connections and one is for a file under way.
+    pub fn for_descriptors(descriptors: usize) -> Self {
+        let connections_max = (descriptors.saturating_sub(DESCRIPTORS_KEPT_BACK) / 4 * 3).clamp(1, CONNECTIONS_MAX);
+        let default = Self::default();
+        Self {
+            connections_max,
+            // Where there are few, those who are in must not have to leave room for strangers.
+            strangers_max: default.strangers_max.min(connections_max.div_ceil(2)),
+            network_strangers_max: default.network_strangers_max.min(connections_max.div_ceil(4)),
+            ..default
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_for_files() {
+        for descriptors in [0, 32, 33, 64, 256, 1024, 20_000, 1 << 20] {
+            let limits = Limits::for_descriptors(descriptors);
+            assert!(limits.connections_max >= 1 && limits.strangers_max >= 1 && limits.network_strangers_max >= 1);
+            assert!(limits.connections_max == 1 || limits.connections_max + DESCRIPTORS_KEPT_BACK < descriptors);
+            assert!(limits.strangers_max <= limits.connections_max);
+        }
+        assert_eq!(Limits::for_descriptors(1 << 20).connections_max, CONNECTIONS_MAX);
+    }
+}

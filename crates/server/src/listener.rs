@@ -14,15 +14,14 @@ use netdisk_storage::Accounts;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::gate::{Gate, Network, Place, StrangersPlace};
 use crate::handshake::handshake;
-use crate::limits::{
-    ACCEPT_BACKOFF, CONNECTIONS_MAX, GRACE, HELLO_TIMEOUT, MAINTENANCE_INTERVAL, ROLLBACK_GRACE, TLS_TIMEOUT,
-};
+use crate::limiter::Limiter;
+use crate::limits::{ACCEPT_BACKOFF, GRACE, HELLO_TIMEOUT, Limits, MAINTENANCE_INTERVAL, ROLLBACK_GRACE, TLS_TIMEOUT};
 use crate::tls::Identity;
 
 /// Whether strangers may make accounts.
@@ -39,6 +38,8 @@ pub enum Registration {
 pub struct Server {
     pub(crate) accounts: Arc<dyn Accounts>,
     pub(crate) registration: Registration,
+    pub(crate) gate: Gate,
+    pub(crate) limiter: Limiter,
     identity: Option<Identity>,
     /// No new requests.
     stopping: CancellationToken,
@@ -54,6 +55,8 @@ impl Server {
         Self {
             accounts,
             registration,
+            gate: Gate::new(&Limits::default()),
+            limiter: Limiter::new(),
             identity,
             stopping: CancellationToken::new(),
             aborting: CancellationToken::new(),
@@ -61,15 +64,20 @@ impl Server {
         }
     }
 
+    /// With other limits.
+    pub fn with_limits(mut self, limits: &Limits) -> Self {
+        self.gate = Gate::new(limits);
+        self
+    }
+
     /// Serves the connections of `listener` until `shutdown` is cancelled and all of them have ended or been dropped.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) {
         let server = Arc::new(self);
         let tasks = TaskTracker::new();
-        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = maintain(&*server.accounts) => {}
-            () = accept_all(&server, &listener, &permits, &tasks) => {}
+            () = accept_all(&server, &listener, &tasks) => {}
         }
         drop(listener);
         server.stop(&tasks).await;
@@ -127,46 +135,69 @@ async fn maintain(accounts: &dyn Accounts) {
 }
 
 /// Accepts for ever. An accept that fails concerns one stranger, or passes: it never ends the server.
-async fn accept_all(server: &Arc<Server>, listener: &TcpListener, permits: &Arc<Semaphore>, tasks: &TaskTracker) {
+async fn accept_all(server: &Arc<Server>, listener: &TcpListener, tasks: &TaskTracker) {
+    let mut failing = false;
     loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        let Some(room) = server.gate.room().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
-                tasks.spawn(connection_task(server.clone(), stream, peer, permit));
+                failing = false;
+                match server.gate.admit(room, Network::of(peer.ip())) {
+                    Some((place, stranger)) => {
+                        tasks.spawn(connection_task(server.clone(), stream, peer, place, stranger));
+                    }
+                    // No word to it, and no TLS: whoever floods must not cost more than the accept.
+                    None => tracing::debug!(%peer, "turned away: too many connections of its network"),
+                }
             }
             Err(error) => {
-                tracing::warn!(%error, "accept failed");
+                // Once, and not ten times a second for as long as it lasts.
+                if !failing {
+                    tracing::warn!(%error, "accept failed; trying on");
+                }
+                failing = true;
                 sleep(ACCEPT_BACKOFF).await;
             }
         }
     }
 }
 
-async fn connection_task(server: Arc<Server>, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+async fn connection_task(
+    server: Arc<Server>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+    stranger: StrangersPlace,
+) {
     let served = tokio::select! {
         biased;
         () = server.dropping.cancelled() => Ok(()),
-        served = connect(&server, stream, peer) => served,
+        served = connect(&server, stream, peer, stranger) => served,
     };
     if let Err(error) = served {
         tracing::info!(%peer, %error, "connection ended");
     }
-    drop(permit);
+    drop(place);
 }
 
 /// Does TLS, where there is an identity, under a deadline; then serves.
-async fn connect(server: &Server, stream: TcpStream, peer: SocketAddr) -> Result<(), ConnectionError> {
+async fn connect(
+    server: &Server,
+    stream: TcpStream,
+    peer: SocketAddr,
+    stranger: StrangersPlace,
+) -> Result<(), ConnectionError> {
     // Small messages must not wait for the acknowledgement of earlier ones (RFC 896).
     stream.set_nodelay(true)?;
     match &server.identity {
-        None => serve(server, stream, peer).await,
+        None => serve(server, stream, peer, stranger).await,
         Some(identity) => {
             let accepted = tokio::select! {
                 () = server.stopping.cancelled() => return Ok(()),
                 accepted = timeout(TLS_TIMEOUT, identity.acceptor().accept(stream)) => accepted,
             };
             let stream = accepted.map_err(|_| ConnectionError::TimedOut(TLS_TIMEOUT))??;
-            serve(server, stream, peer).await
+            serve(server, stream, peer, stranger).await
         }
     }
 }
@@ -175,11 +206,17 @@ async fn serve<S: AsyncRead + AsyncWrite + Send>(
     server: &Server,
     stream: S,
     peer: SocketAddr,
+    stranger: StrangersPlace,
 ) -> Result<(), ConnectionError> {
     let mut connection = Connection::new(stream, HELLO_TIMEOUT);
     let served = async {
         match handshake(server, &mut connection, peer).await? {
-            Some(session) => session.serve(server, &mut connection).await,
+            Some((session, place)) => {
+                drop(stranger);
+                let served = session.serve(server, &mut connection).await;
+                drop(place);
+                served
+            }
             None => Ok(()),
         }
     }

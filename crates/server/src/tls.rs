@@ -1,19 +1,26 @@
-//! The server's identity: one key, one certificate of its own making, kept in two PEM files.
+//! The server's identity: a key and a certificate in two PEM files, of its own making or somebody else's.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use netdisk_model::Fingerprint;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Key, certificate and what is made of them.
+/// Key, certificate and what is made of them. Clones share what was loaded last.
 #[derive(Debug, Clone)]
 pub struct Identity {
+    key_path: PathBuf,
+    certificate_path: PathBuf,
+    loaded: Arc<RwLock<Loaded>>,
+}
+
+#[derive(Debug, Clone)]
+struct Loaded {
     fingerprint: Fingerprint,
     config: Arc<rustls::ServerConfig>,
 }
@@ -63,40 +70,70 @@ impl Identity {
         if !at(&key_path, key_path.try_exists())? {
             make(directory, &key_path, &certificate_path)?;
         }
-        let mode = at(&key_path, fs::metadata(&key_path))?.permissions().mode() & 0o777;
+        Self::load(certificate_path, key_path)
+    }
+
+    /// Loads an identity that somebody else made: a certificate with its chain, and its key.
+    ///
+    /// # Errors
+    /// When the files cannot be read, do not fit, or others may read the key.
+    pub fn load(certificate_path: PathBuf, key_path: PathBuf) -> Result<Self, TlsError> {
+        let loaded = Arc::new(RwLock::new(Loaded::read(&certificate_path, &key_path)?));
+        Ok(Self { key_path, certificate_path, loaded })
+    }
+
+    /// Reads the files again, for connections from now on. Gives whether the key is another.
+    ///
+    /// # Errors
+    /// As [`Identity::load`]; what was loaded before then stays in force.
+    pub fn reload(&self) -> Result<bool, TlsError> {
+        let new = Loaded::read(&self.certificate_path, &self.key_path)?;
+        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = loaded.fingerprint != new.fingerprint;
+        *loaded = new;
+        Ok(changed)
+    }
+
+    /// What clients compare.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).fingerprint
+    }
+
+    pub(crate) fn acceptor(&self) -> tokio_rustls::TlsAcceptor {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).config.clone().into()
+    }
+}
+
+impl Loaded {
+    fn read(certificate_path: &Path, key_path: &Path) -> Result<Self, TlsError> {
+        let mode = at(key_path, fs::metadata(key_path))?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
-            return Err(TlsError::Exposed { path: key_path, mode });
+            return Err(TlsError::Exposed { path: key_path.to_owned(), mode });
         }
         let pem = |path: &Path| {
             let path = path.to_owned();
             move |error| TlsError::Pem { path, error }
         };
-        let certificate = CertificateDer::from_pem_file(&certificate_path).map_err(pem(&certificate_path))?;
-        let key = PrivateKeyDer::from_pem_file(&key_path).map_err(pem(&key_path))?;
-        Self::new(certificate, key)
+        let chain = CertificateDer::pem_file_iter(certificate_path)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(pem(certificate_path))?;
+        let key = PrivateKeyDer::from_pem_file(key_path).map_err(pem(key_path))?;
+        Self::new(chain, key)
     }
 
-    fn new(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> Result<Self, TlsError> {
-        let leaf = webpki::EndEntityCert::try_from(&certificate)
+    fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, TlsError> {
+        let certificate = chain.first().ok_or(rustls::Error::NoCertificatesPresented)?;
+        let leaf = webpki::EndEntityCert::try_from(certificate)
             .map_err(|_| rustls::Error::InvalidCertificate(rustls::CertificateError::BadEncoding))?;
         let fingerprint = Fingerprint::of_public_key(&leaf.subject_public_key_info());
         let mut config = rustls::ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)?;
+            .with_single_cert(chain, key)?;
         config.alpn_protocols = vec![b"netdisk/1".to_vec()];
         // A client that closes with tickets unread makes its kernel send RST, which destroys what is under way.
         config.send_tls13_tickets = 0;
         Ok(Self { fingerprint, config: Arc::new(config) })
-    }
-
-    /// What clients compare.
-    pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
-    }
-
-    pub(crate) fn acceptor(&self) -> tokio_rustls::TlsAcceptor {
-        self.config.clone().into()
     }
 }
 
@@ -156,5 +193,21 @@ mod tests {
         let key = directory.path().join("key.pem");
         fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).expect("changed");
         assert!(matches!(Identity::load_or_make(directory.path()), Err(TlsError::Exposed { mode: 0o640, .. })));
+    }
+
+    #[test]
+    fn a_reload_that_fails_leaves_what_was_in_force() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let other = tempfile::tempdir().expect("a directory");
+        let identity = Identity::load_or_make(directory.path()).expect("made");
+        let before = identity.fingerprint();
+        Identity::load_or_make(other.path()).expect("made");
+        fs::copy(other.path().join("key.pem"), directory.path().join("key.pem")).expect("copied");
+        assert!(matches!(identity.reload(), Err(TlsError::Unusable(_))), "this key is not that certificate's");
+        assert_eq!(identity.fingerprint(), before);
+        fs::copy(other.path().join("cert.pem"), directory.path().join("cert.pem")).expect("copied");
+        assert!(identity.reload().expect("they fit again"), "another key");
+        assert!(!identity.reload().expect("the same once more"));
+        assert_ne!(identity.fingerprint(), before);
     }
 }

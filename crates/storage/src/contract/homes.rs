@@ -103,7 +103,7 @@ laws! {
     an_interrupted_upload_goes_on_where_it_was(store) {
         let home = home(&store).await;
         interrupt(&home, resumable(9, "key"), b"one").await;
-        interrupt(&home, resumable(9, "key"), b"two").await;
+        interrupt(&home, resumable(9, "key"), b"onetwo").await;
         assert!(list(&home, "/", Depth::Tree).await.is_empty());
         let mut partial = home.begin_upload(resumable(9, "key")).await.expect("begun");
         assert_eq!(partial.offset(), 6);

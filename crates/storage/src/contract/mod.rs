@@ -76,14 +76,17 @@ fn resumable(size: u64, key: &str) -> UploadSpec {
     }
 }
 
-/// Begins an upload, writes to it and drops it; then waits until what was written can be seen.
-async fn interrupt(home: &Arc<dyn Home>, spec: UploadSpec, content: &'static [u8]) {
-    let mut partial = home.begin_upload(spec.clone()).await.expect("begun");
-    let at = partial.offset() + content.len() as u64;
-    partial.write(Bytes::from_static(content)).await.expect("written");
-    drop(partial);
-    // The last write may still be under way.
-    while home.begin_upload(spec.clone()).await.expect("begun").offset() != at {
+/// Sends the beginning of an upload and drops it, until it is kept: where its last writer is not done with it yet, what comes
+/// may be thrown away.
+async fn interrupt(home: &Arc<dyn Home>, spec: UploadSpec, beginning: &'static [u8]) {
+    loop {
+        let mut partial = home.begin_upload(spec.clone()).await.expect("begun");
+        let kept = usize::try_from(partial.offset()).expect("short");
+        if kept == beginning.len() {
+            return;
+        }
+        partial.write(Bytes::from_static(&beginning[kept..])).await.expect("written");
+        drop(partial);
         tokio::task::yield_now().await;
     }
 }

@@ -191,7 +191,7 @@ impl Reservation {
     }
 
     /// Ends the promise: what it was for is counted, or is not to be.
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         let room = std::mem::take(&mut self.room);
         self.meter.lock().end(room);
         self.meter.space.keep(room.unwritten);

@@ -31,8 +31,8 @@ pub(super) struct Staged {
     name: String,
     at_drop: AtDrop,
     pub(super) file: File,
-    /// Where what is kept is copied from, when another upload writes to it.
-    copied_from: Option<File>,
+    /// Where what is kept is copied from, when another upload writes to it, and the name of that.
+    copied_from: Option<(File, String)>,
     hash: blake3::Hasher,
     spec: UploadSpec,
     reservation: Reservation,
@@ -48,6 +48,8 @@ enum AtDrop {
     Unlink,
     /// It stays: for resuming, or because its name has gone into the tree and may be another's by now.
     Leave,
+    /// It takes the place of what it was copied from, if nobody writes to that any more.
+    Offer,
 }
 
 impl Staged {
@@ -60,11 +62,15 @@ impl Staged {
         };
         let (name, at_drop, file, copied_from) = match resumable {
             Some((Resumable::Ours(file), name)) => (name, AtDrop::Leave, file, None),
-            other => {
+            Some((Resumable::Theirs(theirs), resume_name)) => {
                 let name = home.run.fresh(Kind::Upload);
                 let file = staging::create(&home.staging, &name)?;
-                let theirs = other.map(|(Resumable::Ours(theirs) | Resumable::Theirs(theirs), _)| theirs);
-                (name, AtDrop::Unlink, file, theirs)
+                (name, AtDrop::Offer, file, Some((theirs, resume_name)))
+            }
+            None => {
+                let name = home.run.fresh(Kind::Upload);
+                let file = staging::create(&home.staging, &name)?;
+                (name, AtDrop::Unlink, file, None)
             }
         };
         let reservation = home.meter.reserve(&home.staging, Room::default())?;
@@ -85,7 +91,7 @@ impl Staged {
 
     /// How many bytes are there already.
     fn kept(&self) -> Result<u64, StorageError> {
-        let kept = self.copied_from.as_ref().unwrap_or(&self.file).metadata()?.len();
+        let kept = self.copied_from.as_ref().map_or(&self.file, |(theirs, _)| theirs).metadata()?.len();
         if self.spec.size.is_some_and(|size| kept > size) {
             self.file.set_len(0)?;
             return Ok(0);
@@ -101,6 +107,11 @@ impl Staged {
         let room = Room { growth, files: replaced.is_none().into(), unwritten: size.saturating_sub(on_disk) };
         self.promised = replaced.unwrap_or(0);
         self.reservation.grow(&self.home.staging, room)
+    }
+
+    /// Whether dropping it takes its time: unlinking a large file does.
+    pub(super) fn is_slow_to_drop(&self) -> bool {
+        self.at_drop != AtDrop::Leave
     }
 
     /// What was received before is not to be kept when this is dropped.
@@ -142,7 +153,7 @@ impl Staged {
         let Self { file, copied_from, hash, reservation, .. } = &mut *self;
         let read = match copied_from {
             None => io::copy(&mut file.take(len), hash)?,
-            Some(theirs) => io::copy(&mut theirs.take(len), &mut Both { hash, file, reservation })?,
+            Some((theirs, _)) => io::copy(&mut theirs.take(len), &mut Both { hash, file, reservation })?,
         };
         self.written += read;
         if read == len { Ok(()) } else { Err(StorageError::Changed) }
@@ -166,14 +177,26 @@ impl Staged {
                     done,
                 }));
             }
-            // Whoever asked may have gone.
-            Err(error) => drop(done.send(Err(error))),
+            Err(error) => {
+                // Whoever hears of it may try again at once.
+                drop(self);
+                drop(done.send(Err(error)));
+            }
         }
+    }
+
+    /// Gives back what was promised for it; nothing more is written.
+    pub(super) fn end_promise(&mut self) {
+        self.reservation.end();
     }
 
     fn seal(&mut self, claimed: Digest) -> Result<(FileRow, bool), StorageError> {
         let digest = Digest::from(self.hash.finalize());
         if digest != claimed {
+            // The prefix may be wrong: whoever resumes it next would fail as well.
+            if let Some((_, name)) = &self.copied_from {
+                staging::unlink(&self.home.staging, name, AtFlags::empty())?;
+            }
             return Err(StorageError::DigestMismatch);
         }
         if let Some(modified) = self.spec.modified {
@@ -300,8 +323,10 @@ impl Change for Store {
         let FileRow { size, digest, .. } = self.row;
         let stored =
             outcome.and_then(|()| Ok(Stored { size, digest, version: Found::of(&self.staged.file)?.version() }));
+        let Self { staged, done, .. } = *self;
+        drop(staged);
         // Whoever asked may have gone.
-        drop(self.done.send(stored));
+        drop(done.send(stored));
     }
 }
 
@@ -342,6 +367,13 @@ impl Drop for Staged {
     fn drop(&mut self) {
         if self.at_drop == AtDrop::Leave {
             return;
+        }
+        if let (AtDrop::Offer, Some((theirs, name))) = (&self.at_drop, &self.copied_from) {
+            match staging::offer(&self.home.staging, &self.name, (theirs, name), self.written) {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(name, %error, "what came of an upload is not kept"),
+            }
         }
         if let Err(error) = staging::unlink(&self.home.staging, &self.name, AtFlags::empty()) {
             tracing::warn!(name = self.name, %error, "a discarded upload stays in staging until it is next put in order");

@@ -116,6 +116,20 @@ pub(super) fn open_resumable(staging: &OwnedFd, name: &str) -> Result<Resumable,
     }
 }
 
+/// Lets the staged file `copy` of `len` bytes take the place of what it was copied from, unless somebody writes to that or
+/// has more of it. Says whether it did.
+pub(super) fn offer(staging: &OwnedFd, copy: &str, from: (&File, &str), len: u64) -> io::Result<bool> {
+    let (theirs, name) = from;
+    // Its writer committed or discarded it: nobody is to go on with it.
+    let is_there = Found::at(staging, name)
+        .is_ok_and(|named| Found::of(theirs).is_ok_and(|found| found.identity == named.identity));
+    if !is_there || !try_lock(theirs)? || theirs.metadata()?.len() > len {
+        return Ok(false);
+    }
+    rustix::fs::renameat(staging, copy, staging, name)?;
+    Ok(true)
+}
+
 fn try_lock(file: impl AsFd) -> io::Result<bool> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),

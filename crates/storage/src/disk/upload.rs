@@ -75,10 +75,14 @@ impl DiskPartialFile {
 impl Drop for DiskPartialFile {
     /// Unlinking a large file takes its time: not on a thread of the runtime.
     fn drop(&mut self) {
-        if let (State::Idle(staged), Ok(runtime)) =
+        if let (State::Idle(mut staged), Ok(runtime)) =
             (std::mem::replace(&mut self.state, State::Failed), tokio::runtime::Handle::try_current())
         {
-            drop(runtime.spawn_blocking(move || drop(staged)));
+            staged.end_promise();
+            // What can be resumed is free at once: whoever asked for it may be back already.
+            if staged.is_slow_to_drop() {
+                drop(runtime.spawn_blocking(move || drop(staged)));
+            }
         }
     }
 }
