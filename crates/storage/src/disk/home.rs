@@ -16,6 +16,7 @@ use super::confined::{Confined, DIRECTORY_MODE, kind, stat_in};
 use super::download::DiskFile;
 use super::listing::DiskListing;
 use super::removal;
+use super::sync::sync_directory;
 use super::upload::{DiskPartialFile, RESUMABLE, random_id};
 use crate::door::Door;
 use crate::error::StorageError;
@@ -90,7 +91,7 @@ impl Home for DiskHome {
                 error => error,
             })?;
             rustix::fs::mkdirat(&parent, name, DIRECTORY_MODE)?;
-            Ok(rustix::fs::fsync(&parent)?)
+            Ok(sync_directory(&parent)?)
         })
         .await
     }
@@ -154,7 +155,7 @@ fn make_directories(directories: &Directories, path: &RemotePath) -> Result<(), 
     for name in path.components() {
         match rustix::fs::mkdirat(&parent, name, DIRECTORY_MODE) {
             // One that exists may have been made a moment ago, and not be on the disk yet.
-            Ok(()) | Err(Errno::EXIST) => rustix::fs::fsync(&parent)?,
+            Ok(()) | Err(Errno::EXIST) => sync_directory(&parent)?,
             Err(error) => return Err(error.into()),
         }
         at = at.join(name).map_err(|_| StorageError::NotFound)?;
@@ -171,7 +172,7 @@ fn remove(directories: &Directories, path: &RemotePath, kind: EntryKind) -> Resu
     let (parent, name) = directories.files.open_parent(path)?;
     let flags = if kind == EntryKind::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
     rustix::fs::unlinkat(&parent, name, flags)?;
-    Ok(rustix::fs::fsync(&parent)?)
+    Ok(sync_directory(&parent)?)
 }
 
 /// Takes a tree out of `files/` and gives the name that it has in staging now. Blocks.
@@ -179,7 +180,7 @@ fn bury(directories: &Directories, path: &RemotePath) -> Result<CString, Storage
     let (parent, name) = directories.files.open_parent(path)?;
     let grave = CString::new(random_id()).expect("hexadecimal digits hold no NUL");
     rustix::fs::renameat(&parent, name, &directories.staging, &grave)?;
-    rustix::fs::fsync(&parent)?;
+    sync_directory(&parent)?;
     Ok(grave)
 }
 
@@ -211,6 +212,6 @@ fn rename(
         Err(error) => return Err(error.into()),
     };
     rustix::fs::renameat_with(&from_parent, from_name, &to_parent, to_name, flags)?;
-    rustix::fs::fsync(&to_parent)?;
-    Ok(rustix::fs::fsync(&from_parent)?)
+    sync_directory(&to_parent)?;
+    Ok(sync_directory(&from_parent)?)
 }

@@ -16,6 +16,8 @@ mod download;
 mod home;
 mod listing;
 mod removal;
+mod sabotage;
+mod sync;
 mod upload;
 
 use std::collections::HashMap;

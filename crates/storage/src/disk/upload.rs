@@ -26,6 +26,8 @@ use tokio::task::JoinHandle;
 
 use super::confined::{FILE_MODE, stat_in, version};
 use super::home::Directories;
+use super::sabotage::{self, Sabotage};
+use super::sync::{sync_directory, sync_file};
 use crate::door::{Door, finish};
 use crate::error::StorageError;
 use crate::home::{Existing, PartialFile, Stored, UploadSpec};
@@ -169,6 +171,12 @@ impl PartialFile for DiskPartialFile {
             return Err(StorageError::SizeMismatch { declared, actual: self.received });
         }
         let size = self.received;
+        if sabotage::is(Sabotage::AckFirst) {
+            let version = version(&rustix::fs::fstat(&staged.file)?);
+            // A thread of its own: the runtime would wait for it when the server stops.
+            std::thread::spawn(move || staged.commit(size, claimed));
+            return Ok(Stored { size, digest: claimed, version });
+        }
         self.door.run(move || staged.commit(size, claimed)).await
     }
 }
@@ -211,6 +219,9 @@ impl Staged {
     /// Makes or finds the staged file; gives how many bytes it holds already. Blocks.
     fn open(directories: Arc<Directories>, spec: UploadSpec) -> Result<(Box<Self>, u64), StorageError> {
         check_target(&directories, &spec)?;
+        if sabotage::is(Sabotage::InPlace) {
+            return Self::open_in_place(directories, spec);
+        }
         let resumable = match resume_id(&spec) {
             Some(id) => Some((open_resumable(&directories, &id)?, id)),
             None => None,
@@ -234,6 +245,15 @@ impl Staged {
         Ok((Box::new(Self { directories, id, at_drop, file, copied_from, hash, spec }), kept))
     }
 
+    /// What [`Sabotage::InPlace`] has for a staged file: the file itself. Blocks.
+    fn open_in_place(directories: Arc<Directories>, spec: UploadSpec) -> Result<(Box<Self>, u64), StorageError> {
+        let (parent, name) = directories.files.open_parent(&spec.path)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&parent, name, flags, FILE_MODE)?.into();
+        let (id, at_drop, hash) = (String::new(), AtDrop::Leave, blake3::Hasher::new());
+        Ok((Box::new(Self { directories, id, at_drop, file, copied_from: None, hash, spec }), 0))
+    }
+
     /// Reads and hashes the next `len` bytes of what was kept; copies them where they are another's. Blocks.
     fn take_prefix(mut self: Box<Self>, len: u64) -> Result<Box<Self>, StorageError> {
         let Self { file, copied_from, hash, .. } = &mut *self;
@@ -255,16 +275,17 @@ impl Staged {
         if let Some(modified) = self.spec.modified {
             set_modified(&self.file, modified)?;
         }
-        // An fsync that failed is never tried again: the kernel may have dropped the pages and say yes.
-        rustix::fs::fsync(&self.file)?;
+        sync_file(&self.file)?;
         let (parent, name) = self.directories.files.open_parent(&self.spec.path)?;
         let flags = match self.spec.existing {
             Existing::Replace => RenameFlags::empty(),
             Existing::Refuse => RenameFlags::NOREPLACE,
         };
-        rustix::fs::renameat_with(&self.directories.staging, &self.id, &parent, name, flags)?;
+        if !sabotage::is(Sabotage::InPlace) {
+            rustix::fs::renameat_with(&self.directories.staging, &self.id, &parent, name, flags)?;
+        }
         self.at_drop = AtDrop::Leave;
-        rustix::fs::fsync(&parent)?;
+        sync_directory(&parent)?;
         // The rename was its last change.
         let version = version(&rustix::fs::fstat(&self.file)?);
         Ok(Stored { size, digest, version })
