@@ -16,7 +16,7 @@ use super::scene::{READY_MAX, Scene, TRANSPORT};
 use super::server::Server;
 
 /// The grace time of the server, its time to roll back, and a second for what is around them.
-const STOP_MAX: Duration = Duration::from_secs(8);
+pub(super) const STOP_MAX: Duration = Duration::from_secs(8);
 
 /// One start in so many is hit, too, before or while the server recovers.
 const START_HIT_ONE_IN: u32 = 16;
@@ -129,9 +129,4 @@ async fn strike(blow: &mut Blow, server: Server, load: &Load, instant: Instant) 
             Ok(took)
         }
     }
-}
-
-/// P16: stops under load.
-pub(super) async fn stop(trial: Trial) -> Result<Tally> {
-    Storm::new(trial).rage(Blow::Terminate).await
 }

@@ -4,20 +4,26 @@
 //! - `crashes`: kills, power cuts and stops, over a `scene` of `writer`s under one `load`.
 //! - `operation`, `ledger`: what writers do, and what they know must be there afterwards.
 //! - `server`, `programs`, `mounts`: the program under proof, and the disks that are taken from it.
+//! - `lines`: connections that are cut.
+//! - `stops`: stops, with uploads under way that stall.
+//! - `relay`: a line that fails where it is told to.
 //! - `report`: the table.
 //!
 //! Nothing in here knows how the store works: it looks through the client library, at plain files, and at system calls.
 
 mod crashes;
 mod ledger;
+mod lines;
 mod load;
 mod mounts;
 mod operation;
 mod programs;
 mod proof;
+mod relay;
 mod report;
 mod scene;
 mod server;
+mod stops;
 mod writer;
 
 use std::path::Path;
@@ -38,10 +44,9 @@ const CONTROL_ROUNDS: u64 = 60;
 
 /// How much, and with which dice.
 #[derive(Debug, clap::Args)]
-#[group(id = "extent", required = true, multiple = false, args = ["quick", "full"])]
 pub(crate) struct Args {
     /// Some minutes, for every day
-    #[arg(long)]
+    #[arg(long, required_unless_present = "full", conflicts_with = "full")]
     quick: bool,
     /// Until the numbers mean something: hours
     #[arg(long)]

@@ -211,8 +211,12 @@ mod tests {
                 assert!(!next.contains_key(from) && next.contains_key(to), "{operation:?}");
                 renames += 1;
             }
-            if !operation.is_refused(&world) {
+            if let Operation::Put { path, content, .. } = &operation {
+                assert_eq!(next.get(path), Some(&Node::File(content.digest)));
+            } else {
                 assert_ne!(next, world, "{operation:?} does something");
+            }
+            if !operation.is_refused(&world) {
                 world = next;
             }
             assert!(world.keys().all(|path| has_parent(&world, path)), "{operation:?} leaves orphans");

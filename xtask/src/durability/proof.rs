@@ -4,16 +4,19 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::crashes::{self, Blow, Storm};
+use super::crashes::{Blow, Storm};
+use super::lines;
 use super::mounts::{self, Image, PowerSwitch};
 use super::report::Tally;
 use super::server::Program;
+use super::stops;
 
 /// A way to try a promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
     Kills,
     Cuts,
+    Lines,
     Stops,
 }
 
@@ -27,7 +30,7 @@ pub(super) enum Extent {
 }
 
 /// One run of a proof, with a sound program or a broken one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Trial {
     pub(super) program: Program,
     /// Empty, and its own.
@@ -48,12 +51,13 @@ impl Trial {
 
 impl Proof {
     /// A place for P15, silent damage, once there is something that looks for it.
-    pub(super) const ALL: &[Self] = &[Self::Kills, Self::Cuts, Self::Stops];
+    pub(super) const ALL: &[Self] = &[Self::Kills, Self::Cuts, Self::Lines, Self::Stops];
 
     pub(super) fn promise(self) -> &'static str {
         match self {
             Self::Kills => "P1",
             Self::Cuts => "P2",
+            Self::Lines => "P3",
             Self::Stops => "P16",
         }
     }
@@ -62,6 +66,7 @@ impl Proof {
         match self {
             Self::Kills => "`kill -9` under 8 writers",
             Self::Cuts => "power cut of an ext4 under 8 writers",
+            Self::Lines => "connection cut during an overwrite",
             Self::Stops => "SIGTERM under 8 writers",
         }
     }
@@ -71,6 +76,7 @@ impl Proof {
         match self {
             Self::Kills => &["ack-first"],
             Self::Cuts => &["no-file-sync", "no-directory-sync"],
+            Self::Lines => &["in-place"],
             Self::Stops => &["ack-first"],
         }
     }
@@ -78,7 +84,7 @@ impl Proof {
     /// Why it cannot be tried here, if so.
     pub(super) fn lacks(self) -> Option<String> {
         match self {
-            Self::Kills | Self::Stops => None,
+            Self::Kills | Self::Lines | Self::Stops => None,
             Self::Cuts => mounts::why_not(),
         }
     }
@@ -87,8 +93,10 @@ impl Proof {
         match (self, extent) {
             (Self::Kills, Extent::Quick) => 40,
             (Self::Cuts, Extent::Quick) => 25,
+            // Of large overwrites; the points of the small one are always all of them.
+            (Self::Lines, Extent::Quick) => 30,
             (Self::Stops, Extent::Quick) => 10,
-            (Self::Kills | Self::Cuts, Extent::Full) => 1_000,
+            (Self::Kills | Self::Cuts | Self::Lines, Extent::Full) => 1_000,
             (Self::Stops, Extent::Full) => 200,
         }
     }
@@ -100,7 +108,8 @@ impl Proof {
                 let image = Image::make(&trial.folder)?;
                 Storm::new(trial).rage(Blow::Cut(image, PowerSwitch::new()?)).await
             }
-            Self::Stops => crashes::stop(trial).await,
+            Self::Lines => lines::prove(trial).await,
+            Self::Stops => stops::prove(trial).await,
         }
     }
 }

@@ -167,7 +167,8 @@ impl Scene {
     }
 }
 
-async fn register(server: &Server, user: &str) -> Result<(netdisk_client::Client, Token)> {
+/// Makes an account; gives a client of it, and a token for later.
+pub(super) async fn register(server: &Server, user: &str) -> Result<(netdisk_client::Client, Token)> {
     let door = dial(&server.endpoint, &server.trust).await?;
     let client = door.register(&user.parse()?, Password::new("correct horse"), true).await?;
     let token = client.token().context("a token was asked for")?.clone();
