@@ -4,6 +4,7 @@
 //! - `crashes`: kills, power cuts and stops, over a `scene` of `writer`s under one `load`.
 //! - `operation`, `ledger`: what writers do, and what they know must be there afterwards.
 //! - `server`, `programs`, `mounts`: the program under proof, and the disks that are taken from it.
+//! - `order`: what stands behind an acknowledgement, call by call (`steps`, `strace`).
 //! - `lines`: connections that are cut.
 //! - `stops`: stops, with uploads under way that stall.
 //! - `relay`: a line that fails where it is told to.
@@ -17,13 +18,16 @@ mod lines;
 mod load;
 mod mounts;
 mod operation;
+mod order;
 mod programs;
 mod proof;
 mod relay;
 mod report;
 mod scene;
 mod server;
+mod steps;
 mod stops;
+mod strace;
 mod writer;
 
 use std::path::Path;
@@ -120,7 +124,9 @@ impl House {
         }
         for sabotage in proof.controls() {
             let tally = self.attempt(proof, self.programs.broken(sabotage), CONTROL_ROUNDS).await;
-            let found = tally.failures.into_iter().next();
+            let more = tally.failures.len().saturating_sub(1);
+            let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+            let found = tally.failures.first().map(|finding| format!("{finding}{more}"));
             report.controls.push(Control { proof, sabotage, tries: tally.n, found });
         }
     }
@@ -142,8 +148,9 @@ impl House {
             Ok(()) => proof.run(trial).await,
             Err(error) => Err(error.into()),
         };
+        let shorten = |finding: String| finding.replace(&format!("{}/", folder.display()), "");
         match ran {
-            Ok(tally) => tally,
+            Ok(tally) => Tally { failures: tally.failures.into_iter().map(shorten).collect(), ..tally },
             Err(error) if is_control => {
                 eprintln!("durability: {name}: {error:#}");
                 Tally::default()

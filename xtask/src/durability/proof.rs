@@ -7,15 +7,18 @@ use anyhow::Result;
 use super::crashes::{Blow, Storm};
 use super::lines;
 use super::mounts::{self, Image, PowerSwitch};
+use super::order;
 use super::report::Tally;
 use super::server::Program;
 use super::stops;
+use super::strace;
 
 /// A way to try a promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
     Kills,
     Cuts,
+    Order,
     Lines,
     Stops,
 }
@@ -51,12 +54,12 @@ impl Trial {
 
 impl Proof {
     /// A place for P15, silent damage, once there is something that looks for it.
-    pub(super) const ALL: &[Self] = &[Self::Kills, Self::Cuts, Self::Lines, Self::Stops];
+    pub(super) const ALL: &[Self] = &[Self::Kills, Self::Cuts, Self::Order, Self::Lines, Self::Stops];
 
     pub(super) fn promise(self) -> &'static str {
         match self {
             Self::Kills => "P1",
-            Self::Cuts => "P2",
+            Self::Cuts | Self::Order => "P2",
             Self::Lines => "P3",
             Self::Stops => "P16",
         }
@@ -66,6 +69,7 @@ impl Proof {
         match self {
             Self::Kills => "`kill -9` under 8 writers",
             Self::Cuts => "power cut of an ext4 under 8 writers",
+            Self::Order => "order of system calls behind an acknowledgement",
             Self::Lines => "connection cut during an overwrite",
             Self::Stops => "SIGTERM under 8 writers",
         }
@@ -76,6 +80,7 @@ impl Proof {
         match self {
             Self::Kills => &["ack-first"],
             Self::Cuts => &["no-file-sync", "no-directory-sync"],
+            Self::Order => &["no-file-sync", "no-directory-sync", "ack-first", "in-place"],
             Self::Lines => &["in-place"],
             Self::Stops => &["ack-first"],
         }
@@ -86,11 +91,14 @@ impl Proof {
         match self {
             Self::Kills | Self::Lines | Self::Stops => None,
             Self::Cuts => mounts::why_not(),
+            Self::Order => strace::why_not(),
         }
     }
 
     pub(super) fn rounds(self, extent: Extent) -> u64 {
         match (self, extent) {
+            // Each step once: they are always the same.
+            (Self::Order, _) => 1,
             (Self::Kills, Extent::Quick) => 40,
             (Self::Cuts, Extent::Quick) => 25,
             // Of large overwrites; the points of the small one are always all of them.
@@ -108,6 +116,7 @@ impl Proof {
                 let image = Image::make(&trial.folder)?;
                 Storm::new(trial).rage(Blow::Cut(image, PowerSwitch::new()?)).await
             }
+            Self::Order => order::prove(trial).await,
             Self::Lines => lines::prove(trial).await,
             Self::Stops => stops::prove(trial).await,
         }

@@ -99,6 +99,10 @@ fn announced(child: &mut Child, transport: Transport) -> Result<(Endpoint, Trust
 }
 
 impl Server {
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends the process as `kill -9` does.
     pub(super) fn kill(mut self) -> Result<()> {
         ensure!(self.child.try_wait()?.is_none(), "the server has ended by itself");
