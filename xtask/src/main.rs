@@ -1,5 +1,6 @@
 //! The project's own checks and proofs: `cargo xtask tidy`, `cargo xtask prove ...`.
 
+mod durability;
 mod memory;
 mod tidy;
 
@@ -22,12 +23,15 @@ enum Task {
 enum Proof {
     /// Server and client stay flat while gigabytes pass, each under 64 MiB
     Memory(memory::Args),
+    /// What was acknowledged survives kills, power cuts, lost connections, failing disks and stops
+    Durability(durability::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Tidy => tidy::tidy(&root()),
         Task::Prove(Proof::Memory(args)) => memory::prove(&root(), &args),
+        Task::Prove(Proof::Durability(args)) => durability::prove(&root(), &args),
     }
 }
 

@@ -25,6 +25,7 @@ use super::ledger::Ledger;
 use super::meter::Reservation;
 use super::people::usage;
 use super::staging::unlink;
+use super::sync::sync_directory;
 use crate::error::StorageError;
 
 /// Changes in one group: enough to share a sync, few enough that the first of them does not wait long for the last.
@@ -150,9 +151,7 @@ impl Committer {
         // A directory that could not be synced cannot be told to forget: whoever needs it hears of it.
         let failed: Vec<(Identity, StorageError)> = directories
             .into_iter()
-            .filter_map(|(identity, directory)| {
-                rustix::fs::fsync(directory).err().map(|error| (identity, error.into()))
-            })
+            .filter_map(|(identity, directory)| sync_directory(directory).err().map(|error| (identity, error.into())))
             .collect();
         let graves: Vec<Grave> = performed.iter_mut().filter_map(|(change, _)| Grave::of(&mut **change)).collect();
         lost.extend(graves.iter().filter(|grave| grave.was_last).map(|grave| (grave.home.clone(), grave.identity)));

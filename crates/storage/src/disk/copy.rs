@@ -19,6 +19,7 @@ use super::meter::{Reservation, Room};
 use super::people::usage;
 use super::staged::set_modified;
 use super::staging::{self, Kind};
+use super::sync::{sync_directory, sync_file};
 use super::tree::Work;
 use super::upload::DiskPartialFile;
 use crate::error::StorageError;
@@ -122,7 +123,7 @@ impl Copier {
             Self { home: home.clone(), source: source.clone(), target, reservation, rows: Vec::new(), directories };
         walk(&home, &source, |entry| copier.take(entry))?;
         copier.count()?;
-        copier.directories.iter().try_for_each(|path| Ok(rustix::fs::fsync(copier.target.open_directory(path)?)?))
+        copier.directories.iter().try_for_each(|path| Ok(sync_directory(copier.target.open_directory(path)?)?))
     }
 
     fn take(&mut self, entry: &Entry) -> Result<(), StorageError> {
@@ -148,7 +149,7 @@ impl Copier {
             self.reservation.written(data.len() as u64);
         }
         set_modified(&file, reader.entry(from.clone()).modified)?;
-        rustix::fs::fsync(&file)?;
+        sync_file(&file)?;
         let Found { identity, size, modified_ns, .. } = Found::of(&file)?;
         let (digest, path) = (reader.digest(), from.to_string());
         self.rows.push(FileRow { identity, size, modified_ns, digest, path });

@@ -23,8 +23,10 @@ mod listing;
 mod meter;
 mod people;
 mod removal;
+mod sabotage;
 mod staged;
 mod staging;
+mod sync;
 mod tree;
 mod upload;
 

@@ -6,16 +6,19 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use netdisk_model::{Digest, EntryKind, RemotePath};
-use rustix::fs::{AtFlags, RenameFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, OFlags, RenameFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 use tokio::sync::oneshot;
 
 use super::committer::Change;
+use super::confined::FILE_MODE;
 use super::home::HomeState;
 use super::identity::{Found, Identity};
 use super::ledger::{FileRow, Ledger};
 use super::meter::{Reservation, Room};
+use super::sabotage::{self, Sabotage};
 use super::staging::{self, Kind, Resumable};
+use super::sync::sync_file;
 use crate::error::StorageError;
 use crate::home::{Existing, Stored, UploadSpec};
 
@@ -56,6 +59,9 @@ impl Staged {
     /// Makes or finds the staged file; gives how many bytes it holds already. Blocks.
     pub(super) fn open(home: Arc<HomeState>, spec: UploadSpec) -> Result<(Box<Self>, u64), StorageError> {
         let replaced = check_target(&home, &spec)?;
+        if sabotage::is(Sabotage::InPlace) {
+            return Self::open_in_place(home, spec);
+        }
         let resumable = match staging::resume_name(&spec) {
             Some(name) => Some((staging::open_resumable(&home.staging, &name)?, name)),
             None => None,
@@ -87,6 +93,17 @@ impl Staged {
             return Err(error);
         }
         Ok((staged, kept))
+    }
+
+    /// What [`Sabotage::InPlace`] has for a staged file: the file itself. Blocks.
+    fn open_in_place(home: Arc<HomeState>, spec: UploadSpec) -> Result<(Box<Self>, u64), StorageError> {
+        let (parent, name) = open_target(&home, &spec.path)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&parent, name, flags, FILE_MODE)?.into();
+        let reservation = home.meter.reserve(&home.staging, Room::default())?;
+        let (name, at_drop, hash) = (String::new(), AtDrop::Leave, blake3::Hasher::new());
+        let (copied_from, written, promised) = (None, 0, u64::MAX);
+        Ok((Box::new(Self { home, name, at_drop, file, copied_from, hash, spec, reservation, written, promised }), 0))
     }
 
     /// How many bytes are there already.
@@ -162,7 +179,9 @@ impl Staged {
     /// Compares the digest and hands the file in to get its name; `done` is told what came of it. Blocks.
     pub(super) fn commit(mut self: Box<Self>, claimed: Digest, done: oneshot::Sender<Result<Stored, StorageError>>) {
         // What fails from here on would fail again: nothing is kept.
-        self.discard();
+        if !sabotage::is(Sabotage::InPlace) {
+            self.discard();
+        }
         match self.seal(claimed) {
             Ok((row, needs_sync)) => {
                 let committer = self.home.committer.clone();
@@ -204,17 +223,12 @@ impl Staged {
         }
         let needs_sync = self.written <= SYNC_APART_LEN;
         if !needs_sync {
-            sync(&self.file)?;
+            sync_file(&self.file)?;
         }
         let Found { identity, size, modified_ns, .. } = Found::of(&self.file)?;
         let path = self.spec.path.to_string();
         Ok((FileRow { identity, size, modified_ns, digest, path }, needs_sync))
     }
-}
-
-/// An fsync that failed is never tried again: the kernel may have dropped the pages and say yes.
-fn sync(file: &File) -> Result<(), StorageError> {
-    Ok(rustix::fs::fsync(file)?)
 }
 
 /// Refuses what the commit would refuse, before a body has travelled for nothing. Gives the size of a file that is to
@@ -270,7 +284,7 @@ impl Change for Store {
         self.replaced = look_at_target(&parent, name, self.staged.spec.existing)?;
         self.parent = Some(parent);
         if self.needs_sync {
-            sync(&self.staged.file)?;
+            sync_file(&self.staged.file)?;
         }
         Ok(())
     }
@@ -295,6 +309,9 @@ impl Change for Store {
 
     fn perform(&mut self) -> Result<Vec<OwnedFd>, StorageError> {
         let parent = self.parent.take().ok_or(StorageError::NotFound)?;
+        if sabotage::is(Sabotage::InPlace) {
+            return Ok(vec![parent]);
+        }
         let Staged { home, name, spec, .. } = &*self.staged;
         let target = spec.path.name().ok_or(StorageError::NotAFile)?;
         let flags = match self.replaced {
