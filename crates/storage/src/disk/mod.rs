@@ -26,6 +26,7 @@ mod removal;
 mod sabotage;
 mod staged;
 mod staging;
+mod store;
 mod sync;
 mod tree;
 mod upload;
