@@ -112,7 +112,7 @@ async fn fsck_mends_sums_that_are_wrong_and_wants_the_store_alone() {
     let store = DiskStore::open(data.path()).expect("a store");
     let home = register(&store, "alice").await;
     put(&home, "/f", b"12345").await;
-    let refused = DiskStore::open(data.path()).err().expect("the server has it");
+    let refused = DiskStore::open(data.path()).expect_err("the server has it");
     assert!(matches!(refused, AccountsError::InUse(_)));
     drop((home, store));
     let database = rusqlite::Connection::open(data.path().join("netdisk.db")).expect("a database");
