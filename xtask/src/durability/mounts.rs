@@ -25,10 +25,26 @@ pub(super) struct Mount {
 }
 
 impl Mount {
+    /// A file system in memory of so many bytes and files.
+    pub(super) fn in_memory(at: &Path, len: u64, files: u64) -> Result<Self> {
+        fs::create_dir_all(at)?;
+        run("mount", &["-t", "tmpfs", "-o", &format!("size={len},nr_inodes={files}"), "tmpfs", text(at)?])?;
+        Ok(Self { at: at.to_owned(), is_mounted: true })
+    }
+
     fn of_image(image: &Path, at: &Path) -> Result<Self> {
         fs::create_dir_all(at)?;
         run("mount", &["-t", "ext4", "-o", OPTIONS, text(image)?, text(at)?])?;
         Ok(Self { at: at.to_owned(), is_mounted: true })
+    }
+
+    pub(super) fn at(&self) -> &Path {
+        &self.at
+    }
+
+    /// Mounts it again in place, read-only or not.
+    pub(super) fn remount(&self, how: &str) -> Result<()> {
+        run("mount", &["-o", &format!("remount,{how}"), text(&self.at)?])
     }
 
     fn end(mut self) -> Result<()> {
