@@ -56,7 +56,7 @@ pub(crate) struct Args {
     /// Some minutes, for every day
     #[arg(long, required_unless_present = "full", conflicts_with = "full")]
     quick: bool,
-    /// Until the numbers mean something: hours
+    /// As often as the numbers need, with the program as it is released: about an hour
     #[arg(long)]
     full: bool,
     /// Run only the negative controls: each must be found out
