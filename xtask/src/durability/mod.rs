@@ -38,6 +38,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use tempfile::TempDir;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::programs::Programs;
 use self::proof::{Extent, Proof, Trial};
@@ -95,7 +96,13 @@ pub(crate) fn prove(root: &Path, args: &Args) -> Result<()> {
             report.skipped.push((proof, lacking));
             continue;
         }
-        runtime.block_on(house.run(proof, args.control, &mut report));
+        runtime.block_on(async {
+            // Dropped, a proof takes its servers and mounts away with it.
+            tokio::select! {
+                () = house.run(proof, args.control, &mut report) => Ok(()),
+                stopped = stopped() => stopped.and_then(|()| bail!("stopped")),
+            }
+        })?;
     }
     house.finish(&mut report);
     println!("{report}");
@@ -109,6 +116,15 @@ pub(crate) fn prove(root: &Path, args: &Args) -> Result<()> {
         bail!("nothing was tried");
     }
     Ok(())
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn stopped() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 /// What all proofs stand in.
