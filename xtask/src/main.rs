@@ -2,6 +2,7 @@
 
 mod memory;
 mod tidy;
+mod trust;
 
 use std::path::PathBuf;
 
@@ -22,12 +23,15 @@ enum Task {
 enum Proof {
     /// Server and client stay flat while gigabytes pass, each under 64 MiB
     Memory(memory::Args),
+    /// Nobody gets in, nobody is held up, nobody is believed
+    Trust(trust::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Tidy => tidy::tidy(&root()),
         Task::Prove(Proof::Memory(args)) => memory::prove(&root(), &args),
+        Task::Prove(Proof::Trust(args)) => trust::prove(&root(), &args),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::request::Numbered;
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 /// How often a frame that has begun is looked at: each time, [`PACE_LEN_MIN`] more bytes of it must have come. So who
 /// drips is cut within twice that, and a deadline bounds silence alone.
-const PACE_INTERVAL: Duration = Duration::from_secs(15);
+const PACE_INTERVAL: Duration = Duration::from_secs(12);
 /// How long a closing end goes on reading what the peer still sends.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How much of it, in bytes: what fits a socket's buffers.

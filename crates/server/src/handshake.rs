@@ -145,9 +145,12 @@ async fn register(
     let user = user.check().map_err(refusal::of_user_name)?;
     // A refusal tells that a name is taken: asking for many of them is a guess, too.
     let attempt = server.limiter.begin_other(network).map_err(wait)?;
-    let place = server.gate.admit_login(network).ok_or_else(too_many_logins)?;
+    let place = server.gate.admit_login(network, false).ok_or_else(too_many_logins)?;
     let registered = server.accounts.register(&user, password).await;
     drop(place);
+    if registered.is_ok() {
+        server.limiter.know(network, &user);
+    }
     if !matches!(registered, Err(AccountsError::NameTaken)) {
         attempt.succeeded();
     }
@@ -156,7 +159,7 @@ async fn register(
 
 async fn log_in(server: &Server, network: Network, user: UserName, password: Password) -> Result<Account, Fault> {
     let attempt = server.limiter.begin_password(network, &user).map_err(wait)?;
-    let place = server.gate.admit_login(network).ok_or_else(too_many_logins)?;
+    let place = server.gate.admit_login(network, attempt.is_known()).ok_or_else(too_many_logins)?;
     let logged_in = server.accounts.log_in(&user, password).await;
     drop(place);
     if logged_in.is_ok() {
@@ -168,6 +171,7 @@ async fn log_in(server: &Server, network: Network, user: UserName, password: Pas
 async fn log_in_by_token(server: &Server, network: Network, user: &UserName, token: &Token) -> Result<Account, Fault> {
     let attempt = server.limiter.begin_other(network).map_err(wait)?;
     let account = server.accounts.log_in_by_token(user, token).await.map_err(refused)?;
+    server.limiter.know(network, user);
     attempt.succeeded();
     Ok(account)
 }

@@ -17,8 +17,9 @@ pub const LOGIN_TRIES_MAX: usize = 5;
 /// Silence between two requests of a user; heartbeats count as sound.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// Silence inside a body or a reply, in or out: it bounds neither a frame nor the transfer.
-pub const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
+/// Silence inside a body or a reply, in or out: it bounds neither a frame nor the transfer. With what it takes to notice,
+/// a silent peer is gone within half a minute.
+pub const FRAME_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Pause after a failed accept: out of descriptors, the next try fails too, and a tight loop helps nobody.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -49,7 +50,7 @@ pub struct Limits {
     pub network_strangers_max: usize,
     /// Of one user: several programs with a pool each.
     pub user_connections_max: usize,
-    /// Passwords being hashed or waiting for it: ten seconds of work for two cores.
+    /// Passwords being hashed or waiting for it: some seconds of work for two cores.
     pub logins_max: usize,
     /// The same from one network: a flood from one place leaves room for others.
     pub network_logins_max: usize,
@@ -63,8 +64,8 @@ impl Default for Limits {
             network_connections_max: 1024,
             network_strangers_max: 128,
             user_connections_max: 64,
-            logins_max: 512,
-            network_logins_max: 128,
+            logins_max: 192,
+            network_logins_max: 96,
         }
     }
 }
