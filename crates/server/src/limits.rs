@@ -9,7 +9,7 @@ pub const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time for each try to log in: a client asks for the password before it connects.
-pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
+pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Tries to log in on one connection before it is closed.
 pub const LOGIN_TRIES_MAX: usize = 5;
@@ -20,6 +20,9 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// Silence inside a body or a reply, in or out: it bounds neither a frame nor the transfer. With what it takes to notice,
 /// a silent peer is gone within half a minute.
 pub const FRAME_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// Time to tell a peer that broke the protocol or fell silent, and to close: one that does not read does not get more.
+pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Pause after a failed accept: out of descriptors, the next try fails too, and a tight loop helps nobody.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::gate::{Gate, Network, Place, StrangersPlace};
 use crate::handshake::handshake;
 use crate::limiter::Limiter;
-use crate::limits::{ACCEPT_BACKOFF, GRACE, HELLO_TIMEOUT, Limits, ROLLBACK_GRACE, TLS_TIMEOUT};
+use crate::limits::{ACCEPT_BACKOFF, FAREWELL_TIMEOUT, GRACE, HELLO_TIMEOUT, Limits, ROLLBACK_GRACE, TLS_TIMEOUT};
 use crate::tls::Identity;
 
 /// Whether strangers may make accounts.
@@ -210,6 +210,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Send>(
     match served.as_ref().err().map(ConnectionError::as_fault) {
         None => connection.close().await?,
         Some(fault) => {
+            connection.set_deadline(FAREWELL_TIMEOUT);
             // The peer broke the protocol or fell silent: it is told if it still listens.
             if let Some(fault) = fault {
                 connection.send(&Numbered::new(0, Reply::Fault(fault))).await?;

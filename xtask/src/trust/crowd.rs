@@ -1,5 +1,6 @@
 //! P8 and P9: what ten thousand idle sessions take, and that a thousand slow peers hold nobody up.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -130,15 +131,16 @@ pub(crate) fn slow(effort: &Effort) -> Result<Vec<Row>> {
     runtime.block_on(async {
         let count: usize = effort.pick(60, 1_000);
         let control = tokio::spawn(patient_server());
-        let tokens = tokens(&server, count.div_ceil(SESSIONS_OF_USER)).await?;
+        let groups: Vec<Vec<Phase>> =
+            effort.pick(vec![GROUPS.concat()], GROUPS.iter().map(|group| group.to_vec()).collect());
+        let most = groups.iter().map(Vec::len).max().unwrap_or(1) * count;
+        let tokens = tokens(&server, most.div_ceil(SESSIONS_OF_USER)).await?;
         for user in 0..tokens.len() {
             std::fs::write(server.files(&format!("user{user}")).join("big"), vec![0; BIG])?;
         }
         let mut honest = Honest::new(&server).await?;
         let alone = honest.measure(Duration::from_secs(effort.pick(5, 20))).await?;
         let mut rows = Vec::new();
-        let groups: Vec<Vec<Phase>> =
-            effort.pick(vec![GROUPS.concat()], GROUPS.iter().map(|group| group.to_vec()).collect());
         for group in groups {
             rows.push(beside(&server, &tokens, &group, count, &mut honest, alone).await?);
         }
@@ -180,10 +182,10 @@ async fn beside(
 ) -> Result<Row> {
     let mut slow = JoinSet::new();
     for number in 0..count {
-        for phase in group.iter().copied() {
-            let (to, user) = (server.address, number % tokens.len());
+        for (at, phase) in group.iter().copied().enumerate() {
+            let (to, user) = (server.address, (number * group.len() + at) / SESSIONS_OF_USER);
             let token = tokens[user].clone();
-            slow.spawn(async move { misbehave(phase, to, number, user, &token).await });
+            slow.spawn(async move { (phase, misbehave(phase, to, number, user, &token).await) });
             // As fast as they can be opened, and not faster: it is their silence that is measured.
             if slow.len() % AT_ONCE == 0 {
                 sleep(Duration::from_millis(20)).await;
@@ -194,17 +196,22 @@ async fn beside(
     sleep(Duration::from_secs(3)).await;
     let beside = honest.measure(Duration::from_secs(8)).await?;
     let (mut tried, mut failed, mut longest) = (0, 0, Duration::ZERO);
+    let mut why: BTreeMap<String, u64> = BTreeMap::new();
     while let Some(cut) = slow.join_next().await {
         tried += 1;
-        match cut? {
-            Ok(Some(after)) => longest = longest.max(after),
-            Ok(None) => failed += 1,
-            Err(error) => {
-                failed += 1;
-                eprintln!("  {group:?}: {error:#}");
+        let (phase, cut) = cut?;
+        let late = match cut {
+            Ok(Some(after)) => {
+                longest = longest.max(after);
+                continue;
             }
-        }
+            Ok(None) => "not cut".to_owned(),
+            Err(error) => format!("{error:#}"),
+        };
+        failed += 1;
+        *why.entry(format!("{phase:?}: {late}")).or_default() += 1;
     }
+    why.iter().for_each(|(why, count)| eprintln!("  {count} x {why}"));
     // Twice as long is allowed; below some ms the scheduler speaks louder than the server.
     failed += u64::from(beside.p99 > 2.0 * alone.p99.max(5.0));
     Ok(Row {
