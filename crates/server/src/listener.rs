@@ -82,6 +82,22 @@ impl Server {
         server.stop(&tasks).await;
     }
 
+    /// Serves one connection over a stream that somebody else accepted, without TLS: a tunnel, a pipe, a test.
+    ///
+    /// # Errors
+    /// Why the connection ended, unless the peer just left.
+    pub async fn serve_stream<S: AsyncRead + AsyncWrite + Send>(
+        &self,
+        stream: S,
+        peer: SocketAddr,
+    ) -> Result<(), ConnectionError> {
+        let Some(room) = self.gate.room().await else { return Ok(()) };
+        let Some((place, stranger)) = self.gate.admit(room, Network::of(peer.ip())) else { return Ok(()) };
+        let served = serve(self, stream, peer, stranger).await;
+        drop(place);
+        served
+    }
+
     async fn stop(&self, tasks: &TaskTracker) {
         tracing::info!(connections = tasks.len(), "stopping");
         tasks.close();
