@@ -1,5 +1,6 @@
 //! The project's own checks and proofs: `cargo xtask tidy`, `cargo xtask prove ...`.
 
+mod durability;
 mod memory;
 mod tidy;
 mod trust;
@@ -25,6 +26,8 @@ enum Proof {
     Memory(memory::Args),
     /// Nobody gets in, nobody is held up, nobody is believed
     Trust(trust::Args),
+    /// What was acknowledged survives kills, power cuts, lost connections, failing disks and stops
+    Durability(durability::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -32,6 +35,7 @@ fn main() -> anyhow::Result<()> {
         Task::Tidy => tidy::tidy(&root()),
         Task::Prove(Proof::Memory(args)) => memory::prove(&root(), &args),
         Task::Prove(Proof::Trust(args)) => trust::prove(&root(), &args),
+        Task::Prove(Proof::Durability(args)) => durability::prove(&root(), &args),
     }
 }
 

@@ -1,16 +1,11 @@
 //! A logged-in connection: one method for each request.
 
-use netdisk_model::{Digest, Entry, EntryKind, RemotePath, Token, UserName, Version};
-use netdisk_protocol::{
-    Connection, ConnectionError, Fault, FaultCode, Numbered, Reply, Request, Sink, Stop, recv_body, refuse_body,
-    send_body,
-};
-use tokio_util::sync::CancellationToken;
+use netdisk_model::{Entry, RemotePath, Token, Usage, UserName};
+use netdisk_protocol::{Connection, ConnectionError, Fault, Numbered, Reply, Request};
 
 use crate::caps::{ListingTally, excerpt};
 use crate::dial::{Redial, Stream};
 use crate::error::ClientError;
-use crate::local::{Skipped, SkippingSource};
 
 /// A user's connection to their home. Requests go one after the other; a fault leaves it usable, an error of which
 /// [`ClientError::ends_connection`] says so does not.
@@ -26,7 +21,7 @@ use crate::local::{Skipped, SkippingSource};
 /// ```
 #[expect(missing_debug_implementations, reason = "the stream behind it has nothing to show")]
 pub struct Client {
-    connection: Connection<Box<dyn Stream>>,
+    pub(crate) connection: Connection<Box<dyn Stream>>,
     user: UserName,
     token: Option<Token>,
     redial: Option<Redial>,
@@ -45,17 +40,6 @@ pub struct Listing {
     pub entries: Vec<Entry>,
     /// How many things the server could not name.
     pub skipped: u64,
-}
-
-/// What the server stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Stored {
-    /// Length in bytes.
-    pub size: u64,
-    /// Digest of the whole content, equal at both ends.
-    pub digest: Digest,
-    /// The version that it has now.
-    pub version: Version,
 }
 
 impl Client {
@@ -251,6 +235,40 @@ impl Client {
         self.ask_done(Request::Rename { from: from.clone().into(), to: to.clone().into(), replace }).await
     }
 
+    /// Copies a file, with `replace` in place of a file that stands there, or a directory with all that is in it. Nothing
+    /// travels.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mut netdisk_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.copy(&"/photos".parse()?, &"/photos 2".parse()?, false).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The faults `not_found`, `exists`, `quota_exceeded`, `full` and `corrupt`; a broken connection.
+    pub async fn copy(&mut self, from: &RemotePath, to: &RemotePath, replace: bool) -> Result<(), ClientError> {
+        self.ask_done(Request::Copy { from: from.clone().into(), to: to.clone().into(), replace }).await
+    }
+
+    /// Asks how much of the store the account uses, and how much it may.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mut netdisk_client::Client) -> Result<(), netdisk_client::ClientError> {
+    /// println!("{} bytes in {} files", client.quota().await?.bytes, client.quota().await?.files);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub async fn quota(&mut self) -> Result<Usage, ClientError> {
+        match self.ask(Request::Quota).await? {
+            Reply::Quota(usage) => Ok(usage),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// The stream of frames behind it.
     pub(crate) fn connection(&mut self) -> &mut Connection<Box<dyn Stream>> {
         &mut self.connection
@@ -270,70 +288,6 @@ impl Client {
         Ok(())
     }
 
-    /// One attempt to store what `source` gives, from the offset that the server asks for.
-    pub(crate) async fn upload(
-        &mut self,
-        request: Request,
-        source: &mut dyn SkippingSource,
-        stop: &CancellationToken,
-    ) -> Result<Stored, ClientError> {
-        let id = self.send(request).await?;
-        let offset = match self.recv(id).await? {
-            Reply::Ready { offset, entry: None } => offset,
-            other => return Err(unexpected(&other)),
-        };
-        let mut source = Skipped { source, offset };
-        // Whatever ends the body, the server's last reply says what came of it.
-        let sent = send_body(&mut self.connection, id, &mut source, &stopped_by(stop)).await?;
-        match (sent, self.recv(id).await) {
-            (Ok(sent), Ok(Reply::Stored { size, digest, version })) if sent == digest => {
-                Ok(Stored { size, digest, version })
-            }
-            (_, Ok(other)) => Err(unexpected(&other)),
-            // This end gave up: its own reason is the better one.
-            (Err(own), Err(ClientError::Fault(_))) => Err(own.into()),
-            (_, Err(error)) => Err(error),
-        }
-    }
-
-    /// Asks for a file from `offset` of `version`; its body must be received next. Gives where it begins: at the offset,
-    /// or at 0 where the file is another version now.
-    pub(crate) async fn begin_download(
-        &mut self,
-        path: &RemotePath,
-        offset: u64,
-        version: Option<Version>,
-    ) -> Result<(u64, u64, Entry), ClientError> {
-        let id = self.send(Request::Download { path: path.clone().into(), offset, version: version.clone() }).await?;
-        match self.recv(id).await? {
-            Reply::Ready { offset: from, entry: Some(entry) }
-                if entry.path == *path
-                    && entry.kind == EntryKind::File
-                    && (from == 0 || from == offset && entry.version == version) =>
-            {
-                Ok((id, from, entry))
-            }
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    /// Receives the body that [`Client::begin_download`] asked for; gives the digest that the server claims.
-    pub(crate) async fn recv_download(
-        &mut self,
-        id: u64,
-        sink: &mut dyn Sink,
-        stop: &CancellationToken,
-    ) -> Result<Digest, ClientError> {
-        Ok(recv_body(&mut self.connection, id, sink, &stopped_by(stop)).await??)
-    }
-
-    /// Wants nothing of the body that [`Client::begin_download`] asked for.
-    pub(crate) async fn refuse_download(&mut self, id: u64) -> Result<(), ClientError> {
-        let fault = Fault::new(FaultCode::WriteFailed, FaultCode::WriteFailed.meaning());
-        refuse_body(&mut self.connection, id, fault).await?;
-        Ok(())
-    }
-
     async fn ask_done(&mut self, request: Request) -> Result<(), ClientError> {
         match self.ask(request).await? {
             Reply::Done => Ok(()),
@@ -346,14 +300,14 @@ impl Client {
         self.recv(id).await
     }
 
-    async fn send(&mut self, request: Request) -> Result<u64, ClientError> {
+    pub(crate) async fn send(&mut self, request: Request) -> Result<u64, ClientError> {
         self.last_id += 1;
         self.connection.send(&Numbered::new(self.last_id, request)).await?;
         Ok(self.last_id)
     }
 
     /// The next reply to request `id`; a fault is an error.
-    async fn recv(&mut self, id: u64) -> Result<Reply, ClientError> {
+    pub(crate) async fn recv(&mut self, id: u64) -> Result<Reply, ClientError> {
         let reply: Numbered<Reply> = self.connection.recv().await?.ok_or(ConnectionError::Closed)?;
         match reply.message {
             // Made anew, so that its text is cut to the limit.
@@ -365,10 +319,6 @@ impl Client {
     }
 }
 
-fn stopped_by(token: &CancellationToken) -> Stop {
-    Stop::new(token.clone(), FaultCode::Cancelled)
-}
-
-fn unexpected(reply: &Reply) -> ClientError {
+pub(crate) fn unexpected(reply: &Reply) -> ClientError {
     ClientError::Unexpected(excerpt(format!("{reply:?}")))
 }

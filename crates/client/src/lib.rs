@@ -28,6 +28,7 @@ mod caps;
 mod client;
 mod dial;
 mod error;
+mod exchange;
 mod local;
 mod observer;
 mod rest;

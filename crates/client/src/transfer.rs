@@ -11,8 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use crate::caps::check_room;
-use crate::client::{Client, Stored};
+use crate::client::Client;
 use crate::error::ClientError;
+use crate::exchange::Stored;
 use crate::local::{PartFile, ReaderSource, WriterSink, modified_ms, resume_key};
 use crate::observer::Observer;
 use crate::retry::Retry;

@@ -7,6 +7,7 @@
 //! - [`UserName`] and [`UserNameError`]: who somebody is.
 //! - [`Entry`], [`EntryKind`], [`Version`]: one line of a listing.
 //! - [`Digest`]: the identity of content.
+//! - [`Usage`] and [`Limits`]: how much an account uses, and may.
 //! - [`ResumeKey`]: a sender's name for a content.
 //! - [`Fingerprint`]: the identity of a server.
 //! - [`Password`] and [`Token`]: proofs of who somebody is, which never show in a log.
@@ -17,6 +18,7 @@ mod fingerprint;
 mod remote_path;
 mod resume_key;
 mod secret;
+mod usage;
 mod user_name;
 
 pub use digest::{Digest, DigestError};
@@ -25,4 +27,5 @@ pub use fingerprint::{Fingerprint, FingerprintError};
 pub use remote_path::{COMPONENT_LEN_MAX, DEPTH_MAX, PATH_LEN_MAX, PathError, RemotePath};
 pub use resume_key::{ResumeKey, ResumeKeyError};
 pub use secret::{PASSWORD_LEN_MAX, PASSWORD_LEN_MIN, Password, PasswordError, Token};
+pub use usage::{Limits, Usage};
 pub use user_name::{USER_NAME_LEN_MAX, UserName, UserNameError};

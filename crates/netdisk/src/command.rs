@@ -29,6 +29,10 @@ pub(crate) enum Command {
     Rm(RmArgs),
     /// Move or rename files and directories
     Mv(MvArgs),
+    /// Copy files and directories on the server; nothing travels
+    Cp(CpArgs),
+    /// Say how much of the server the account uses, and how much it may
+    Quota,
     /// Say what stands at a path
     Stat(PathsArgs),
     /// Print files
@@ -186,6 +190,20 @@ pub(crate) struct MvArgs {
     /// What, then where to: FROM... TO. Into TO when that is a directory
     #[arg(required = true, num_args = 2.., value_name = "PATH")]
     pub(crate) paths: Vec<String>,
+    /// Replace a file that stands there
+    #[arg(short, long)]
+    pub(crate) force: bool,
+}
+
+/// What to copy.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CpArgs {
+    /// What, then where to: FROM... TO. Into TO when that is a directory
+    #[arg(required = true, num_args = 2.., value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+    /// Directories with all that is in them
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
     /// Replace a file that stands there
     #[arg(short, long)]
     pub(crate) force: bool,

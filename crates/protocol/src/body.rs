@@ -58,7 +58,7 @@ pub trait Source: Send {
 /// A step of a [`Source`].
 #[derive(Debug)]
 pub enum Chunk {
-    /// File bytes, at least one.
+    /// File bytes; none while the source reads what the receiver has already.
     Data(Bytes),
     /// The end, with the digest of the whole file.
     End(Digest),
@@ -118,6 +118,7 @@ pub async fn send_body<S: AsyncRead + AsyncWrite>(
             break Err(fault);
         }
         match connection.keep_alive(source.next()).await? {
+            Ok(Chunk::Data(data)) if data.is_empty() => {}
             Ok(Chunk::Data(data)) => connection.feed_data(data).await?,
             Ok(Chunk::End(digest)) => break Ok(digest),
             Err(fault) => break Err(fault),

@@ -22,7 +22,7 @@ use crate::reply::Reply;
 use crate::request::Numbered;
 
 /// How often a peer that waits is told that this end is alive: several times within every deadline of a frame.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 /// How often a frame that has begun is looked at: each time, [`PACE_LEN_MIN`] more bytes of it must have come. So who
 /// drips is cut within twice that, and a deadline bounds silence alone.
 const PACE_INTERVAL: Duration = Duration::from_secs(12);

@@ -25,7 +25,7 @@ mod request;
 pub use body::{BodyPart, Chunk, Sink, Source, Stop, recv_body, refuse_body, send_body};
 pub use claim::Claim;
 pub use codec::FrameCodec;
-pub use connection::{Connection, ConnectionError};
+pub use connection::{Connection, ConnectionError, HEARTBEAT_INTERVAL};
 pub use fault::{Fault, FaultCode};
 pub use frame::Frame;
 pub use reply::Reply;

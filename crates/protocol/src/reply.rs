@@ -1,6 +1,6 @@
 //! What a server answers.
 
-use netdisk_model::{Digest, Entry, Token, UserName, Version};
+use netdisk_model::{Digest, Entry, Token, Usage, UserName, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
@@ -22,7 +22,9 @@ pub enum Reply {
         /// The user.
         user: UserName,
     },
-    /// To `mkdir`, `remove`, `rename` and `logout`: done, and on disk.
+    /// To `quota`.
+    Quota(Usage),
+    /// To `mkdir`, `remove`, `rename`, `copy` and `logout`: done, and on disk.
     Done,
     /// To `list`: some of the entries, in no promised order; more may follow.
     Entries {

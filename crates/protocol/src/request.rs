@@ -162,6 +162,18 @@ pub enum Request {
         #[serde(default)]
         replace: bool,
     },
+    /// Copies a file, or a directory with all that is in it.
+    Copy {
+        /// What to copy.
+        from: Claim<RemotePath>,
+        /// The path of the copy.
+        to: Claim<RemotePath>,
+        /// Puts a copied file in place of a file that stands there.
+        #[serde(default)]
+        replace: bool,
+    },
+    /// How much of the store the account uses, and how much it may.
+    Quota,
     /// Stores a file; its body follows.
     Upload {
         /// Where to.

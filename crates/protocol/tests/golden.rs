@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
-use netdisk_model::{Digest, Entry, EntryKind, Password, RemotePath, Token, UserName, Version};
+use netdisk_model::{Digest, Entry, EntryKind, Limits, Password, RemotePath, Token, Usage, UserName, Version};
 use netdisk_protocol::{
     Admission, AnnouncedLimits, BodyPart, BodyStart, Fault, FaultCode, Frame, FrameCodec, Greeting, Numbered, Proof,
     Reply, Request,
@@ -63,6 +63,7 @@ fn samples() -> Vec<Sample> {
         resume: Some("4f3a2b".parse().expect("a key")),
         body: BodyStart::Wait,
     };
+    let limits = Limits { bytes: Some(1_000_000_000), files: None };
     let not_found = Fault::new(FaultCode::NotFound, "nothing stands at /docs");
     let no_frame = Fault::new(FaultCode::BadRequest, "a payload that begins with byte 0x47 is no frame");
     let cancelled = Fault::new(FaultCode::Cancelled, FaultCode::Cancelled.meaning());
@@ -98,6 +99,12 @@ fn samples() -> Vec<Sample> {
                 Request::Rename { from: path("/a.txt").into(), to: path("/docs/b.txt").into(), replace: false },
             ),
         ),
+        sample(
+            "copy",
+            Numbered::new(11, Request::Copy { from: path("/docs").into(), to: path("/docs 2").into(), replace: false }),
+        ),
+        sample("quota", Numbered::new(12, Request::Quota)),
+        sample("quota-reply", Numbered::new(12, Reply::Quota(Usage { bytes: 5, files: 1, limits }))),
         sample("upload", Numbered::new(9, upload)),
         sample("upload-ready", Numbered::new(9, Reply::Ready { offset: 0, entry: None })),
         sample("stored", Numbered::new(9, Reply::Stored { size: 5, digest, version: version.clone() })),

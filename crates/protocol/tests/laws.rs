@@ -148,6 +148,12 @@ fn any_request() -> impl Strategy<Value = Request> {
             to: to.into(),
             replace
         }),
+        (any_path(), any_path(), any::<bool>()).prop_map(|(from, to, replace)| Request::Copy {
+            from: from.into(),
+            to: to.into(),
+            replace
+        }),
+        Just(Request::Quota),
         (any_path(), 0..1_u64 << 53).prop_map(|(path, offset)| Request::Download {
             path: path.into(),
             offset,

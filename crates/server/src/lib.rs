@@ -12,11 +12,13 @@
 //! Behind the door stands `netdisk-storage`; this crate opens no file of a user. It knows no terminal and no
 //! configuration file.
 
+mod commits;
 mod gate;
 mod handshake;
 mod limiter;
 pub mod limits;
 mod listener;
+mod listing;
 mod refusal;
 mod session;
 mod tls;

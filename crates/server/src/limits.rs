@@ -24,6 +24,13 @@ pub const FRAME_TIMEOUT: Duration = Duration::from_secs(25);
 /// Time to tell a peer that broke the protocol or fell silent, and to close: one that does not read does not get more.
 pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Uploads up to this size, in bytes, whose bodies come at once are committed while the next ones come: what waits for the
+/// disk is bounded by this and the window.
+pub const SMALL_LEN: u64 = 1024 * 1024;
+
+/// Between two rounds of putting the store in order. What it clears is old or of no use; nothing waits for it.
+pub const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
 /// Pause after a failed accept: out of descriptors, the next try fails too, and a tight loop helps nobody.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 

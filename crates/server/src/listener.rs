@@ -21,7 +21,9 @@ use tokio_util::task::TaskTracker;
 use crate::gate::{Gate, Network, Place, StrangersPlace};
 use crate::handshake::handshake;
 use crate::limiter::Limiter;
-use crate::limits::{ACCEPT_BACKOFF, FAREWELL_TIMEOUT, GRACE, HELLO_TIMEOUT, Limits, ROLLBACK_GRACE, TLS_TIMEOUT};
+use crate::limits::{
+    ACCEPT_BACKOFF, FAREWELL_TIMEOUT, GRACE, HELLO_TIMEOUT, Limits, MAINTENANCE_INTERVAL, ROLLBACK_GRACE, TLS_TIMEOUT,
+};
 use crate::tls::Identity;
 
 /// Whether strangers may make accounts.
@@ -76,6 +78,7 @@ impl Server {
         let tasks = TaskTracker::new();
         tokio::select! {
             () = shutdown.cancelled() => {}
+            () = maintain(&*server.accounts) => {}
             () = accept_all(&server, &listener, &tasks) => {}
         }
         drop(listener);
@@ -130,9 +133,22 @@ impl Server {
         }
     }
 
+    /// Waits until the server stops. Cancel safe.
+    pub(crate) async fn stopping(&self) {
+        self.stopping.cancelled().await;
+    }
+
     /// What ends the bodies of sessions.
     pub(crate) fn stop_bodies(&self) -> Stop {
         Stop::new(self.aborting.clone(), FaultCode::ShuttingDown)
+    }
+}
+
+/// Puts the store in order for ever: at the start, beside the first connections, and now and then.
+async fn maintain(accounts: &dyn Accounts) {
+    loop {
+        accounts.maintain().await;
+        sleep(MAINTENANCE_INTERVAL).await;
     }
 }
 

@@ -18,13 +18,13 @@ pub(crate) fn of_storage(path: &RemotePath, error: &StorageError) -> Fault {
         E::NotADirectory => FaultCode::NotADirectory,
         E::NotAFile => FaultCode::NotAFile,
         E::IsRoot | E::IntoItself => FaultCode::BadPath,
-        E::QuotaExceeded => FaultCode::QuotaExceeded,
-        E::Full => FaultCode::Full,
+        E::QuotaExceeded { .. } => FaultCode::QuotaExceeded,
+        E::Full { .. } => FaultCode::Full,
         E::SizeMismatch { .. } => FaultCode::SizeMismatch,
         E::DigestMismatch => FaultCode::DigestMismatch,
         E::Corrupt => FaultCode::Corrupt,
         E::Changed => FaultCode::Changed,
-        E::Io(_) => return internal(&format_args!("{path:?}: {error}")),
+        E::Database(_) | E::Io(_) => return internal(&format_args!("{path:?}: {error}")),
     };
     Fault::new(code, format!("{path}: {error}"))
 }
@@ -43,7 +43,10 @@ pub(crate) fn of_accounts(error: &AccountsError) -> Fault {
         AccountsError::NameTaken => FaultCode::NameTaken,
         AccountsError::BadPassword(_) => FaultCode::BadPassword,
         AccountsError::Refused => FaultCode::LoginRefused,
-        AccountsError::InUse(_) | AccountsError::Storage(_) | AccountsError::Database(_) => return internal(error),
+        AccountsError::NoSuchAccount
+        | AccountsError::InUse(_)
+        | AccountsError::Storage(_)
+        | AccountsError::Database(_) => return internal(error),
     };
     Fault::new(code, error.to_string())
 }

@@ -4,17 +4,18 @@
 
 use std::net::SocketAddr;
 
-use netdisk_model::{Entry, RemotePath, ResumeKey, Token, Version};
-use netdisk_protocol::limits::MESSAGE_LEN_MAX;
+use netdisk_model::{Digest, RemotePath, ResumeKey, Token, Version};
 use netdisk_protocol::{
-    BodyPart, BodyStart, Claim, Connection, ConnectionError, Fault, Numbered, Reply, Request, Stop, recv_body,
-    refuse_body, send_body,
+    BodyStart, Claim, Connection, ConnectionError, Fault, HEARTBEAT_INTERVAL, Numbered, Reply, Request, Stop,
+    recv_body, refuse_body, send_body,
 };
-use netdisk_storage::{Account, Depth, Existing, Listing, Removal, StorageError, StoredFile, UploadSpec};
+use netdisk_storage::{Account, Depth, Existing, Removal, StorageError, Stored, StoredFile, UploadSpec};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT};
+use crate::commits::{Commits, Committed};
+use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT, SMALL_LEN};
 use crate::listener::Server;
+use crate::listing::send_listing;
 use crate::refusal;
 use crate::transfer::{Download, Upload};
 
@@ -51,18 +52,96 @@ impl Session {
         server: &Server,
         connection: &mut Connection<S>,
     ) -> Result<(), ConnectionError> {
+        let mut commits = Commits::default();
         loop {
             connection.set_deadline(IDLE_TIMEOUT);
-            let Some(request) = server.recv::<Numbered<Request>, _>(connection).await? else {
+            let request = match self.recv_beside(server, connection, &mut commits).await? {
+                Some(request) => Some(request),
+                None => server.recv::<Numbered<Request>, _>(connection).await?,
+            };
+            let Some(request) = request else {
                 tracing::info!(peer = %self.peer, user = %self.account.user, "left");
                 return Ok(());
             };
             let (id, message) = request.of_request()?;
             connection.set_deadline(FRAME_TIMEOUT);
-            if self.answer(server, connection, id, message).await? == Next::Close {
-                return Ok(());
+            match message {
+                Request::Upload { path, size: Some(size), modified, create, body: BodyStart::Now, .. }
+                    if size <= SMALL_LEN =>
+                {
+                    let upload = self.begin_upload(path, Some(size), modified, existing(!create), None);
+                    let upload = connection.keep_alive(upload).await?;
+                    let received = recv_upload(connection, id, upload, BodyStart::Now, &server.stop_bodies()).await?;
+                    commits.begin(id, received);
+                    if commits.is_full() {
+                        self.answer_commit(connection, &mut commits).await?;
+                    }
+                }
+                message => {
+                    // Replies come in the order of requests, and what is asked behind an upload is asked of what it stored.
+                    while !commits.is_empty() {
+                        self.answer_commit(connection, &mut commits).await?;
+                    }
+                    if self.answer(server, connection, id, message).await? == Next::Close {
+                        return Ok(());
+                    }
+                }
             }
         }
+    }
+
+    /// Waits for a request and answers commits meanwhile; `None` when there are no more of them.
+    async fn recv_beside<S: AsyncRead + AsyncWrite + Send>(
+        &self,
+        server: &Server,
+        connection: &mut Connection<S>,
+        commits: &mut Commits,
+    ) -> Result<Option<Numbered<Request>>, ConnectionError> {
+        while !commits.is_empty() {
+            let committed = tokio::select! {
+                biased;
+                () = server.stopping() => None,
+                committed = commits.next() => committed,
+                () = tokio::time::sleep(HEARTBEAT_INTERVAL) => None,
+                request = connection.recv() => match request? {
+                    Some(request) => return Ok(Some(request)),
+                    None => None,
+                },
+            };
+            match committed {
+                Some(committed) => self.reply_commit(connection, committed).await?,
+                // The server stops, the disk is slow, or the client has said all that it wanted to.
+                None => self.answer_commit(connection, commits).await?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits for one commit and answers it.
+    async fn answer_commit<S: AsyncRead + AsyncWrite>(
+        &self,
+        connection: &mut Connection<S>,
+        commits: &mut Commits,
+    ) -> Result<(), ConnectionError> {
+        match connection.keep_alive(commits.next()).await? {
+            Some(committed) => self.reply_commit(connection, committed).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn reply_commit<S: AsyncRead + AsyncWrite>(
+        &self,
+        connection: &mut Connection<S>,
+        Committed { id, outcome }: Committed,
+    ) -> Result<(), ConnectionError> {
+        let outcome = outcome.map(|(path, stored)| self.stored(&path, stored));
+        reply(connection, id, outcome).await
+    }
+
+    fn stored(&self, path: &RemotePath, stored: Stored) -> Reply {
+        let user = &self.account.user;
+        tracing::info!(peer = %self.peer, %user, ?path, size = stored.size, digest = %stored.digest, "stored");
+        Reply::Stored { size: stored.size, digest: stored.digest, version: stored.version }
     }
 
     async fn answer<S: AsyncRead + AsyncWrite + Send>(
@@ -85,6 +164,10 @@ impl Session {
             Request::Rename { from, to, replace } => {
                 connection.keep_alive(self.rename(from, to, existing(replace))).await?
             }
+            Request::Copy { from, to, replace } => {
+                connection.keep_alive(self.copy(from, to, existing(replace))).await?
+            }
+            Request::Quota => connection.keep_alive(self.quota()).await?,
             Request::List { path, recursive } => {
                 return self.list(connection, id, path, recursive, &server.stop_bodies()).await;
             }
@@ -93,7 +176,14 @@ impl Session {
                 let resume = resume.filter(|_| body == BodyStart::Wait);
                 let begin = self.begin_upload(path, size, modified, existing(!create), resume);
                 let upload = connection.keep_alive(begin).await?;
-                self.upload(connection, id, upload, body, &server.stop_bodies()).await?
+                match recv_upload(connection, id, upload, body, &server.stop_bodies()).await? {
+                    Ok((upload, claimed)) => {
+                        let path = upload.path.clone();
+                        let stored = connection.keep_alive(upload.commit(claimed)).await?;
+                        stored.map(|stored| self.stored(&path, stored))
+                    }
+                    Err(fault) => Err(fault),
+                }
             }
             Request::Download { path, offset, version } => {
                 return self.download(connection, id, path, Known { offset, version }, &server.stop_bodies()).await;
@@ -135,15 +225,39 @@ impl Session {
     async fn rename(&self, from: Claim<RemotePath>, to: Claim<RemotePath>, existing: Existing) -> Result<Reply, Fault> {
         let from = from.check().map_err(refusal::of_path)?;
         let to = to.check().map_err(refusal::of_path)?;
-        let renamed = self.account.home.rename(&from, &to, existing).await;
-        let Err(error) = renamed else { return self.done("renamed", &to, Ok(())) };
-        Err(match error {
-            // What is in the way is at the new path.
-            StorageError::Exists => refusal::of_storage(&to, &error),
+        match self.account.home.rename(&from, &to, existing).await {
+            Ok(()) => self.done("renamed", &to, Ok(())),
+            Err(error) => Err(self.of_two(&from, &to, error).await),
+        }
+    }
+
+    async fn copy(&self, from: Claim<RemotePath>, to: Claim<RemotePath>, existing: Existing) -> Result<Reply, Fault> {
+        let from = from.check().map_err(refusal::of_path)?;
+        let to = to.check().map_err(refusal::of_path)?;
+        match self.account.home.copy(&from, &to, existing).await {
+            Ok(()) => self.done("copied", &to, Ok(())),
+            Err(error) => Err(self.of_two(&from, &to, error).await),
+        }
+    }
+
+    /// Which of two paths an error is about.
+    async fn of_two(&self, from: &RemotePath, to: &RemotePath, error: StorageError) -> Fault {
+        match error {
+            // What was to be read is damaged.
+            StorageError::Corrupt | StorageError::Changed => refusal::of_storage(from, &error),
+            // What is in the way is at the new path, and there is no room there.
+            StorageError::Exists | StorageError::QuotaExceeded { .. } | StorageError::Full { .. } => {
+                refusal::of_storage(to, &error)
+            }
             // Where the old path is good, the new one is at fault.
-            _ if self.account.home.stat(&from).await.is_ok() => refusal::of_creation(&to, &error),
-            _ => refusal::of_storage(&from, &error),
-        })
+            _ if self.account.home.stat(from).await.is_ok() => refusal::of_creation(to, &error),
+            _ => refusal::of_storage(from, &error),
+        }
+    }
+
+    async fn quota(&self) -> Result<Reply, Fault> {
+        let usage = self.account.home.usage().await;
+        usage.map(Reply::Quota).map_err(|error| refusal::of_storage(&RemotePath::root(), &error))
     }
 
     fn done(&self, event: &'static str, path: &RemotePath, outcome: Result<(), StorageError>) -> Result<Reply, Fault> {
@@ -191,36 +305,6 @@ impl Session {
         }
     }
 
-    async fn upload<S: AsyncRead + AsyncWrite>(
-        &self,
-        connection: &mut Connection<S>,
-        id: u64,
-        upload: Result<Upload, Fault>,
-        body: BodyStart,
-        stop: &Stop,
-    ) -> Result<Result<Reply, Fault>, ConnectionError> {
-        let mut upload = match (upload, body) {
-            (Ok(upload), _) => upload,
-            (Err(fault), BodyStart::Wait) => return Ok(Err(fault)),
-            // The body is on its way and must be taken off the wire.
-            (Err(fault), BodyStart::Now) => return refuse_body(connection, id, fault).await.map(Err),
-        };
-        if body == BodyStart::Wait {
-            let ready = Reply::Ready { offset: upload.partial.offset(), entry: None };
-            connection.send(&Numbered::new(id, ready)).await?;
-        }
-        let claimed = match recv_body(connection, id, &mut upload, stop).await? {
-            Ok(claimed) => claimed,
-            Err(fault) => return Ok(Err(fault)),
-        };
-        let path = upload.path.clone();
-        Ok(connection.keep_alive(upload.commit(claimed)).await?.map(|stored| {
-            let user = &self.account.user;
-            tracing::info!(peer = %self.peer, %user, ?path, size = stored.size, digest = %stored.digest, "stored");
-            Reply::Stored { size: stored.size, digest: stored.digest, version: stored.version }
-        }))
-    }
-
     /// Opens a file for sending what the client lacks: from its offset, or from the start where it has part of another
     /// version.
     async fn open(&self, path: &RemotePath, known: Known) -> Result<(u64, Box<dyn StoredFile>), StorageError> {
@@ -266,98 +350,35 @@ impl Session {
     }
 }
 
+/// Receives the body of an upload; gives it with the digest that the client claims of it.
+async fn recv_upload<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    id: u64,
+    upload: Result<Upload, Fault>,
+    body: BodyStart,
+    stop: &Stop,
+) -> Result<Result<(Upload, Digest), Fault>, ConnectionError> {
+    let mut upload = match (upload, body) {
+        (Ok(upload), _) => upload,
+        (Err(fault), BodyStart::Wait) => return Ok(Err(fault)),
+        // The body is on its way and must be taken off the wire.
+        (Err(fault), BodyStart::Now) => return refuse_body(connection, id, fault).await.map(Err),
+    };
+    if body == BodyStart::Wait {
+        let ready = Reply::Ready { offset: upload.partial.offset(), entry: None };
+        connection.send(&Numbered::new(id, ready)).await?;
+    }
+    Ok(recv_body(connection, id, &mut upload, stop).await?.map(|claimed| (upload, claimed)))
+}
+
 fn existing(replace: bool) -> Existing {
     if replace { Existing::Replace } else { Existing::Refuse }
 }
 
-async fn reply<S: AsyncRead + AsyncWrite>(
+pub(crate) async fn reply<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
     id: u64,
     outcome: Result<Reply, Fault>,
 ) -> Result<(), ConnectionError> {
     connection.send(&Numbered::new(id, outcome.unwrap_or_else(Reply::Fault))).await
-}
-
-/// Room that the JSON around the entries of one message takes at most, in bytes.
-const ENVELOPE_LEN_MAX: usize = 128;
-
-/// Upper bound of an entry's JSON in bytes: its path, in which JSON escapes only `"` (a path has no control character
-/// and no backslash), and its other fields at their longest.
-fn entry_len_max(entry: &Entry) -> usize {
-    2 * entry.path.as_str().len() + 192
-}
-
-/// Sends the entries of a listing, as many in a message as fit, then the end; stops when the client wants no more.
-async fn send_listing<S: AsyncRead + AsyncWrite>(
-    connection: &mut Connection<S>,
-    id: u64,
-    path: &RemotePath,
-    mut listing: Box<dyn Listing>,
-    stop: &Stop,
-) -> Result<(), ConnectionError> {
-    let mut count = 0;
-    loop {
-        if let Some(fault) = connection.try_recv_abort(id)? {
-            return connection.send(&Numbered::new(id, BodyPart::Abort(fault))).await;
-        }
-        if let Err(fault) = stop.check() {
-            return reply(connection, id, Err(fault)).await;
-        }
-        let batch = match connection.keep_alive(listing.next_batch()).await? {
-            Ok(batch) => batch,
-            Err(error) => return reply(connection, id, Err(refusal::of_storage(path, &error))).await,
-        };
-        if batch.is_empty() {
-            return reply(connection, id, Ok(Reply::End { count, skipped: listing.skipped() })).await;
-        }
-        count += batch.len() as u64;
-        for entries in split(batch) {
-            connection.send(&Numbered::new(id, Reply::Entries { entries })).await?;
-        }
-    }
-}
-
-/// Splits entries so that each part fits a message.
-fn split(batch: Vec<Entry>) -> Vec<Vec<Entry>> {
-    let mut parts = vec![Vec::new()];
-    let mut len = ENVELOPE_LEN_MAX;
-    for entry in batch {
-        let entry_len = entry_len_max(&entry);
-        if len + entry_len > MESSAGE_LEN_MAX {
-            parts.push(Vec::new());
-            len = ENVELOPE_LEN_MAX;
-        }
-        len += entry_len;
-        if let Some(part) = parts.last_mut() {
-            part.push(entry);
-        }
-    }
-    parts
-}
-
-#[cfg(test)]
-mod tests {
-    use netdisk_model::{EntryKind, PATH_LEN_MAX, Version};
-
-    use super::*;
-
-    #[test]
-    fn the_longest_entries_fit_their_messages() {
-        // Sixteen components of quotes, which JSON doubles.
-        let path = format!("/{}", "\"".repeat(255)).repeat(PATH_LEN_MAX / 256);
-        let entry = Entry {
-            path: path.parse().expect("a path"),
-            kind: EntryKind::Directory,
-            size: u64::MAX,
-            modified: i64::MIN,
-            version: Some(Version::new(u64::MAX)),
-        };
-        let parts = split(vec![entry; 100]);
-        assert_eq!(parts.iter().map(Vec::len).sum::<usize>(), 100);
-        for entries in parts {
-            assert!(!entries.is_empty());
-            let message = Numbered::new(u64::MAX, Reply::Entries { entries });
-            assert!(serde_json::to_vec(&message).expect("JSON").len() <= MESSAGE_LEN_MAX);
-        }
-    }
 }

@@ -37,8 +37,8 @@ pub(crate) struct Download {
 impl Source for Download {
     async fn next(&mut self) -> Result<Chunk, Fault> {
         match self.file.read().await {
-            Ok(data) if data.is_empty() => Ok(Chunk::End(self.file.digest())),
-            Ok(data) => Ok(Chunk::Data(data)),
+            Ok(Some(data)) => Ok(Chunk::Data(data)),
+            Ok(None) => Ok(Chunk::End(self.file.digest())),
             Err(error) => Err(refusal::of_storage(&self.path, &error)),
         }
     }

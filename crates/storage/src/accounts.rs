@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use netdisk_model::{Password, PasswordError, Token, UserName};
+use netdisk_model::{Limits, Password, PasswordError, Token, Usage, UserName};
 
 use crate::error::StorageError;
 use crate::home::Home;
@@ -41,6 +41,56 @@ pub trait Accounts: Debug + Send + Sync {
     /// # Errors
     /// A failure of the store.
     async fn revoke_token(&self, token: &Token) -> Result<(), AccountsError>;
+
+    /// Every account, by name.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    async fn summaries(&self) -> Result<Vec<AccountSummary>, AccountsError>;
+
+    /// Sets another password. All tokens become worthless.
+    ///
+    /// # Errors
+    /// [`AccountsError::NoSuchAccount`], [`AccountsError::BadPassword`], or a failure of the store.
+    async fn set_password(&self, user: &UserName, password: Password) -> Result<(), AccountsError>;
+
+    /// Says whether an account is let in. When it is not, its tokens become worthless, for good.
+    ///
+    /// # Errors
+    /// [`AccountsError::NoSuchAccount`], or a failure of the store.
+    async fn set_standing(&self, user: &UserName, standing: Standing) -> Result<(), AccountsError>;
+
+    /// Sets what an account may use. What is over a lower limit stays; nothing more is taken.
+    ///
+    /// # Errors
+    /// [`AccountsError::NoSuchAccount`], or a failure of the store.
+    async fn set_limits(&self, user: &UserName, limits: Limits) -> Result<(), AccountsError>;
+
+    /// Puts the store in order: clears what crashes left, and gives up uploads that nobody came back for. To be called
+    /// once after the start, and now and then. What cannot be cleared is logged and left for the next time.
+    async fn maintain(&self);
+}
+
+/// An account as its keeper sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountSummary {
+    /// Who.
+    pub user: UserName,
+    /// Whether they are let in.
+    pub standing: Standing,
+    /// When it was made, in milliseconds since 1970-01-01 UTC.
+    pub created_at: i64,
+    /// What it uses and may use.
+    pub usage: Usage,
+}
+
+/// Whether an account is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is.
+    Active,
+    /// It is not; its files stay.
+    Disabled,
 }
 
 /// Somebody who was let in.
@@ -64,6 +114,9 @@ pub enum AccountsError {
     /// User, password or token is wrong; which of them is not said.
     #[error("user, password or token is wrong")]
     Refused,
+    /// There is no account of that name. Only its keeper is told.
+    #[error("there is no account of that name")]
+    NoSuchAccount,
     /// Another process holds the store.
     #[error("another server uses this store ({} is locked)", .0.display())]
     InUse(std::path::PathBuf),

@@ -1,6 +1,6 @@
 //! Why a home refused: neutral words, which each door maps to its own.
 
-use std::io;
+use std::{fmt, io};
 
 /// Why something could not be done in a home. Paths are not repeated: the caller knows what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -27,11 +27,21 @@ pub enum StorageError {
     #[error("a directory cannot be moved into itself")]
     IntoItself,
     /// The account's quota does not hold it.
-    #[error("the quota does not hold it")]
-    QuotaExceeded,
-    /// The disk is full.
-    #[error("the disk is full")]
-    Full,
+    #[error("the quota of {max} {quota} is too small for it by {missing}")]
+    QuotaExceeded {
+        /// Which quota.
+        quota: Quota,
+        /// How much the account may use in all.
+        max: u64,
+        /// How much more it would have to be.
+        missing: u64,
+    },
+    /// The disk is full, or would be filled beyond what is to stay free.
+    #[error("the server's disk is full{}", .missing.map(|missing| format!("; {missing} bytes are missing")).unwrap_or_default())]
+    Full {
+        /// How many bytes more would be needed, where that is known.
+        missing: Option<u64>,
+    },
     /// The body is longer or shorter than declared.
     #[error("{actual} bytes came where {declared} were declared")]
     SizeMismatch {
@@ -49,9 +59,47 @@ pub enum StorageError {
     /// The file changed while it was read, or is shorter than the offset asked for.
     #[error("the file is not the one that was asked for any more")]
     Changed,
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The disk failed.
     #[error("the disk failed: {0}")]
     Io(#[source] io::Error),
+}
+
+impl StorageError {
+    /// The same error for somebody else whom it concerns.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::NotFound => Self::NotFound,
+            Self::Exists => Self::Exists,
+            Self::Full { missing } => Self::Full { missing: *missing },
+            Self::Io(error) => Self::Io(match error.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => io::Error::new(error.kind(), error.to_string()),
+            }),
+            Self::Database(error) => Self::Database(error.to_string().into()),
+            other => Self::Io(io::Error::other(other.to_string())),
+        }
+    }
+}
+
+/// What a quota counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quota {
+    /// The bytes of all files together.
+    Bytes,
+    /// The files.
+    Files,
+}
+
+impl fmt::Display for Quota {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Bytes => "bytes",
+            Self::Files => "files",
+        })
+    }
 }
 
 impl From<io::Error> for StorageError {
@@ -64,7 +112,7 @@ impl From<io::Error> for StorageError {
             Some(Errno::NOTDIR) => Self::NotADirectory,
             // LOOP: `openat2` met a link, final or on the way.
             Some(Errno::ISDIR | Errno::LOOP | Errno::NXIO) => Self::NotAFile,
-            Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => Self::Full,
+            Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => Self::Full { missing: None },
             _ => Self::Io(error),
         }
     }

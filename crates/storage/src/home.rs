@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use netdisk_model::{Digest, Entry, RemotePath, ResumeKey, Version};
+use netdisk_model::{Digest, Entry, RemotePath, ResumeKey, Usage, Version};
 
 use crate::error::StorageError;
 
@@ -48,11 +48,25 @@ pub trait Home: Debug + Send + Sync {
     /// [`StorageError::NotAFile`] for what is neither file nor directory.
     async fn rename(&self, from: &RemotePath, to: &RemotePath, existing: Existing) -> Result<(), StorageError>;
 
+    /// Copies a file, or a directory with all that is in it, at one stroke. What is neither is left out of a tree.
+    ///
+    /// # Errors
+    /// As [`Home::rename`]; [`StorageError::QuotaExceeded`], [`StorageError::Full`], and [`StorageError::Corrupt`] when
+    /// what is to be copied does not have the digest that it was stored with.
+    async fn copy(&self, from: &RemotePath, to: &RemotePath, existing: Existing) -> Result<(), StorageError>;
+
+    /// What the account uses and may use.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    async fn usage(&self) -> Result<Usage, StorageError>;
+
     /// Begins an upload. Until it is committed, what stands at its path stays.
     ///
     /// # Errors
     /// [`StorageError::NotFound`] when the parent is missing, [`StorageError::NotAFile`] when something else than a
-    /// file stands there, [`StorageError::Exists`] when nothing may.
+    /// file stands there, [`StorageError::Exists`] when nothing may, [`StorageError::QuotaExceeded`] and
+    /// [`StorageError::Full`] when its size is known and there is no room for it.
     async fn begin_upload(&self, spec: UploadSpec) -> Result<Box<dyn PartialFile>, StorageError>;
 
     /// Opens a file for reading from `offset`. What is opened stays readable as it was, whatever replaces it.
@@ -128,7 +142,8 @@ pub trait PartialFile: Send {
     /// Appends bytes. Not cancel safe. May return before they are written; a failure then shows in a later call.
     ///
     /// # Errors
-    /// [`StorageError::SizeMismatch`] when more comes than was declared, [`StorageError::Full`], a failure of the disk.
+    /// [`StorageError::SizeMismatch`] when more comes than was declared, [`StorageError::QuotaExceeded`] and
+    /// [`StorageError::Full`], a failure of the disk.
     async fn write(&mut self, data: Bytes) -> Result<(), StorageError>;
 
     /// Checks size and digest and puts the file at its path, at one stroke. Returns when file and name are on disk.
@@ -158,11 +173,13 @@ pub trait StoredFile: Send {
     /// What was opened.
     fn entry(&self) -> &Entry;
 
-    /// The next bytes in order; empty at the end. Not cancel safe.
+    /// The next bytes in order; none at the end. They are empty while what lies before the offset is read for the
+    /// digest. Not cancel safe.
     ///
     /// # Errors
-    /// [`StorageError::Changed`] when somebody wrote into the file meanwhile, a failure of the disk.
-    async fn read(&mut self) -> Result<Bytes, StorageError>;
+    /// [`StorageError::Changed`] when somebody wrote into the file meanwhile, [`StorageError::Corrupt`] at the end when
+    /// the content is not what was stored, a failure of the disk.
+    async fn read(&mut self) -> Result<Option<Bytes>, StorageError>;
 
     /// Digest of the whole content; known once `read` has come to the end.
     fn digest(&self) -> Digest;

@@ -20,8 +20,8 @@ mod home;
 mod memory;
 mod password;
 
-pub use accounts::{Account, Accounts, AccountsError};
-pub use disk::DiskStore;
-pub use error::StorageError;
+pub use accounts::{Account, AccountSummary, Accounts, AccountsError, Standing};
+pub use disk::{DiskStore, Options, Sharing};
+pub use error::{Quota, StorageError};
 pub use home::{Depth, Existing, Home, Listing, PartialFile, Removal, Stored, StoredFile, UploadSpec};
 pub use memory::MemoryStore;

@@ -15,6 +15,7 @@ mod peer;
 mod race;
 mod scene;
 mod secrets;
+mod spoilt;
 mod table;
 mod timing;
 mod users;

@@ -6,15 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use async_trait::async_trait;
-use netdisk_model::{Password, Token, UserName};
-use netdisk_storage::{Account, Accounts, AccountsError, MemoryStore};
+use netdisk_storage::MemoryStore;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::peer::{Peer, address, connect, data, end, frame};
 use super::scene::{Effort, InProcess, Random, runtime};
+use super::spoilt::{Flaw, Spoilt};
 use super::table::Row;
 
 static PANICS: AtomicU64 = AtomicU64::new(0);
@@ -34,7 +33,7 @@ pub(crate) fn probe(effort: &Effort) -> Result<Vec<Row>> {
 
 fn attack(effort: &Effort) -> Result<Vec<Row>> {
     let runtime = runtime()?;
-    let fragile = InProcess::start(&runtime, Arc::new(Fragile(MemoryStore::new())))?;
+    let fragile = InProcess::start(&runtime, Spoilt::with(Arc::new(MemoryStore::new()), Flaw::Fragile))?;
     runtime.block_on(async {
         let mut peer = Peer::plaintext(fragile.address, address(1)).await?.greeted().await?;
         let request = json!({"id": 1, "type": "login", "user": "fragile", "password": "correct horse"});
@@ -167,32 +166,4 @@ async fn play(server: SocketAddr, number: usize, bytes: Vec<u8>) -> bool {
         drop(stream.read_to_end(&mut Vec::new()).await);
     };
     timeout(Duration::from_secs(60), played).await.is_ok()
-}
-
-/// The broken variant: it panics at one name.
-#[derive(Debug)]
-struct Fragile(MemoryStore);
-
-#[async_trait]
-impl Accounts for Fragile {
-    async fn register(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
-        self.0.register(user, password).await
-    }
-
-    async fn log_in(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
-        assert!(user.as_str() != "fragile", "the control");
-        self.0.log_in(user, password).await
-    }
-
-    async fn log_in_by_token(&self, user: &UserName, token: &Token) -> Result<Account, AccountsError> {
-        self.0.log_in_by_token(user, token).await
-    }
-
-    async fn issue_token(&self, user: &UserName) -> Result<Token, AccountsError> {
-        self.0.issue_token(user).await
-    }
-
-    async fn revoke_token(&self, token: &Token) -> Result<(), AccountsError> {
-        self.0.revoke_token(token).await
-    }
 }

@@ -86,7 +86,8 @@ const WELL_AIMED: &[&str] = &[
 ];
 
 /// The requests that take a path.
-const REQUESTS: &[&str] = &["stat", "list", "tree", "mkdir", "remove", "from", "to", "upload", "download"];
+const REQUESTS: &[&str] =
+    &["stat", "list", "tree", "mkdir", "remove", "from", "to", "copy", "copy to", "upload", "download"];
 
 /// A path that somebody means ill with.
 pub(crate) fn hostile_path(random: &mut Random) -> String {
@@ -113,6 +114,8 @@ fn request(kind: &str, path: &str) -> Value {
         "tree" => json!({"type": "list", "path": path, "recursive": true}),
         "from" => json!({"type": "rename", "from": path, "to": "/f", "replace": true}),
         "to" => json!({"type": "rename", "from": "/f", "to": path, "replace": true}),
+        "copy" => json!({"type": "copy", "from": path, "to": "/f", "replace": true}),
+        "copy to" => json!({"type": "copy", "from": "/f", "to": path, "replace": true}),
         "upload" => json!({"type": "upload", "path": path, "body": "now"}),
         "mkdir" => json!({"type": "mkdir", "path": path, "parents": true}),
         kind => json!({"type": kind, "path": path}),

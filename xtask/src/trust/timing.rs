@@ -1,17 +1,14 @@
 //! P11: an unknown user and a wrong password get the same bytes after the same time.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use async_trait::async_trait;
-use netdisk_model::{Password, Token, UserName};
-use netdisk_storage::{Account, Accounts, AccountsError};
 use serde_json::json;
 
 use super::peer::{Peer, address};
 use super::scene::{Effort, InProcess, runtime, temporary_store};
+use super::spoilt::{Flaw, Spoilt};
 use super::table::Row;
 
 /// Beyond it, two means are taken to differ (as dudect does; Reparaz and others, 2017).
@@ -27,7 +24,7 @@ pub(crate) fn probe(effort: &Effort) -> Result<Vec<Row>> {
     let (t, mean_ms, different) = runtime.block_on(compare(server.address, pairs))?;
 
     let (store, _folder) = temporary_store()?;
-    let early = InProcess::start(&runtime, Arc::new(EarlyReturn(store)))?;
+    let early = InProcess::start(&runtime, Spoilt::with(store, Flaw::EarlyReturn))?;
     let (control_t, ..) = runtime.block_on(compare(early.address, 20))?;
     Ok(vec![Row {
         promise: "P11",
@@ -85,36 +82,6 @@ fn welch_t(a: &[f64], b: &[f64]) -> f64 {
         squares / (values.len() as f64 - 1.0) / values.len() as f64
     };
     (mean(a) - mean(b)) / (variance_of_mean(a) + variance_of_mean(b)).sqrt()
-}
-
-/// The broken variant: who does not exist is refused at once.
-#[derive(Debug)]
-struct EarlyReturn<A>(Arc<A>);
-
-#[async_trait]
-impl<A: Accounts> Accounts for EarlyReturn<A> {
-    async fn register(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
-        self.0.register(user, password).await
-    }
-
-    async fn log_in(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
-        if user.as_str().starts_with("nobod") {
-            return Err(AccountsError::Refused);
-        }
-        self.0.log_in(user, password).await
-    }
-
-    async fn log_in_by_token(&self, user: &UserName, token: &Token) -> Result<Account, AccountsError> {
-        self.0.log_in_by_token(user, token).await
-    }
-
-    async fn issue_token(&self, user: &UserName) -> Result<Token, AccountsError> {
-        self.0.issue_token(user).await
-    }
-
-    async fn revoke_token(&self, token: &Token) -> Result<(), AccountsError> {
-        self.0.revoke_token(token).await
-    }
 }
 
 #[cfg(test)]

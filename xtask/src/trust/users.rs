@@ -1,15 +1,11 @@
 //! P6: every request of one user at everything of another: the answer is the one for what is not there.
 
-use std::sync::Arc;
-
 use anyhow::Result;
-use async_trait::async_trait;
-use netdisk_model::{Password, Token, UserName};
-use netdisk_storage::{Account, Accounts, AccountsError};
 use serde_json::{Value, json};
 
 use super::peer::{Peer, address, data, end};
-use super::scene::{Effort, InProcess, PASSWORD, runtime, temporary_store};
+use super::scene::{Effort, InProcess, runtime, temporary_store};
+use super::spoilt::{Flaw, Spoilt};
 use super::table::Row;
 
 /// What the other user has.
@@ -22,7 +18,7 @@ pub(crate) fn probe(effort: &Effort) -> Result<Vec<Row>> {
     let (tried, failed) = runtime.block_on(matrix(server.address, rounds))?;
 
     let (store, _folder) = temporary_store()?;
-    let mixed = InProcess::start(&runtime, Arc::new(MixedUp(store)))?;
+    let mixed = InProcess::start(&runtime, Spoilt::with(store, Flaw::MixedUp))?;
     let (_, control_failed) = runtime.block_on(matrix(mixed.address, 1))?;
     Ok(vec![Row {
         promise: "P6",
@@ -43,6 +39,7 @@ fn requests(path: &str) -> Vec<Value> {
         json!({"type": "download", "path": path}),
         json!({"type": "download", "path": path, "offset": 3}),
         json!({"type": "rename", "from": path, "to": "/mine"}),
+        json!({"type": "copy", "from": path, "to": "/mine"}),
         json!({"type": "remove", "path": path}),
         json!({"type": "remove", "path": path, "recursive": true}),
         json!({"type": "mkdir", "path": format!("{path}/new")}),
@@ -122,44 +119,4 @@ async fn matrix(server: std::net::SocketAddr, rounds: usize) -> Result<(u64, u64
         failed += u64::from(alice.ask(json!({"type": "stat", "path": path})).await?["type"] != "entry");
     }
     Ok((tried, failed))
-}
-
-/// The broken variant: everybody gets the home of the first user.
-#[derive(Debug)]
-struct MixedUp<A>(Arc<A>);
-
-impl<A: Accounts> MixedUp<A> {
-    async fn mix(&self, account: Account) -> Account {
-        let first = "alice".parse().map(|alice| async move { self.0.log_in(&alice, Password::new(PASSWORD)).await });
-        match first {
-            Ok(first) => first.await.map_or(account.clone(), |first| Account { home: first.home, ..account }),
-            Err(_) => account,
-        }
-    }
-}
-
-#[async_trait]
-impl<A: Accounts> Accounts for MixedUp<A> {
-    async fn register(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
-        let account = self.0.register(user, password).await?;
-        Ok(self.mix(account).await)
-    }
-
-    async fn log_in(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
-        let account = self.0.log_in(user, password).await?;
-        Ok(self.mix(account).await)
-    }
-
-    async fn log_in_by_token(&self, user: &UserName, token: &Token) -> Result<Account, AccountsError> {
-        let account = self.0.log_in_by_token(user, token).await?;
-        Ok(self.mix(account).await)
-    }
-
-    async fn issue_token(&self, user: &UserName) -> Result<Token, AccountsError> {
-        self.0.issue_token(user).await
-    }
-
-    async fn revoke_token(&self, token: &Token) -> Result<(), AccountsError> {
-        self.0.revoke_token(token).await
-    }
 }

@@ -1,5 +1,6 @@
-//! register, login, logout, whoami.
+//! register, login, logout, whoami, quota.
 
+use indicatif::BinaryBytes;
 use netdisk_model::UserName;
 use serde_json::json;
 
@@ -31,5 +32,25 @@ pub(super) async fn whoami(context: Context<'_>) -> Result<(), Failure> {
     let server = context.remote.endpoint().to_string();
     let user = context.remote.client().await?.whoami().await?;
     context.output.result(user.as_str(), json!({"event": "done", "user": user, "server": server}));
+    Ok(())
+}
+
+pub(super) async fn quota(context: Context<'_>) -> Result<(), Failure> {
+    let usage = context.remote.client().await?.quota().await?;
+    let of = |used: String, limit: Option<String>| match limit {
+        Some(limit) => format!("{used} of {limit}"),
+        None => format!("{used}, no limit"),
+    };
+    let bytes = |bytes: u64| BinaryBytes(bytes).to_string();
+    context.output.result(
+        &format!("space  {}", of(bytes(usage.bytes), usage.limits.bytes.map(bytes))),
+        json!({
+            "event": "done", "bytes": usage.bytes, "files": usage.files,
+            "bytes_max": usage.limits.bytes, "files_max": usage.limits.files,
+        }),
+    );
+    context
+        .output
+        .text(&format!("files  {}", of(usage.files.to_string(), usage.limits.files.map(|max| max.to_string()))));
     Ok(())
 }

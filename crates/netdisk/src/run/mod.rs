@@ -78,6 +78,8 @@ async fn dispatch(mut context: Context<'_>, command: Command) -> Result<(), Fail
         Command::Mkdir(args) => files::mkdir(context, args).await,
         Command::Rm(args) => files::rm(context, args).await,
         Command::Mv(args) => files::mv(context, args).await,
+        Command::Cp(args) => files::cp(context, args).await,
+        Command::Quota => account::quota(context).await,
         Command::Stat(args) => files::stat(context, args.paths).await,
         Command::Cat(args) => transfer::cat(context, args.paths).await,
         Command::Put(args) => transfer::put(&mut context, args).await,

@@ -69,4 +69,49 @@ laws! {
         let again = store.log_in(&user("alice"), password()).await.expect("logged in").home;
         assert_eq!(get(&again, "/a").await.expect("hers"), b"hers");
     }
+
+    /// By name, with what they use.
+    accounts_are_listed(store) {
+        store.register(&user("bob"), password()).await.expect("a new account");
+        let alice = home(&store).await;
+        put(&alice, "/f", b"12345").await;
+        store.set_limits(&user("bob"), Limits { bytes: Some(7), files: None }).await.expect("set");
+        let summaries = store.summaries().await.expect("listed");
+        let names: Vec<_> = summaries.iter().map(|summary| summary.user.as_str()).collect();
+        assert_eq!(names, ["alice", "bob"]);
+        assert_eq!(summaries[0].usage, Usage { bytes: 5, files: 1, limits: Limits::default() });
+        assert_eq!(summaries[1].usage.limits, Limits { bytes: Some(7), files: None });
+        let nobody = store.set_limits(&user("nobody"), Limits::default()).await;
+        assert_refused!(nobody, AccountsError::NoSuchAccount);
+    }
+
+    /// The old one too.
+    another_password_ends_tokens(store) {
+        home(&store).await;
+        let alice = user("alice");
+        let token = store.issue_token(&alice).await.expect("a token");
+        let weak = store.set_password(&alice, Password::new("short")).await;
+        assert_refused!(weak, AccountsError::BadPassword(_));
+        assert!(store.log_in_by_token(&alice, &token).await.is_ok());
+        store.set_password(&alice, Password::new("battery staple")).await.expect("set");
+        assert_refused!(store.log_in_by_token(&alice, &token).await, AccountsError::Refused);
+        assert_refused!(store.log_in(&alice, password()).await, AccountsError::Refused);
+        assert!(store.log_in(&alice, Password::new("battery staple")).await.is_ok());
+        let nobody = store.set_password(&user("nobody"), password()).await;
+        assert_refused!(nobody, AccountsError::NoSuchAccount);
+    }
+
+    /// By password and token, like one that does not exist; its name stays taken.
+    a_disabled_account_is_refused(store) {
+        home(&store).await;
+        let alice = user("alice");
+        let token = store.issue_token(&alice).await.expect("a token");
+        store.set_standing(&alice, Standing::Disabled).await.expect("set");
+        assert_refused!(store.log_in(&alice, password()).await, AccountsError::Refused);
+        assert_refused!(store.log_in_by_token(&alice, &token).await, AccountsError::Refused);
+        assert_refused!(store.register(&alice, password()).await, AccountsError::NameTaken);
+        store.set_standing(&alice, Standing::Active).await.expect("set");
+        assert!(store.log_in(&alice, password()).await.is_ok());
+        assert_refused!(store.log_in_by_token(&alice, &token).await, AccountsError::Refused);
+    }
 }

@@ -9,9 +9,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use netdisk_model::{Entry, EntryKind, RemotePath, Version};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
+use netdisk_model::{Entry, EntryKind, RemotePath};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 
+use super::identity::Found;
 use crate::error::StorageError;
 
 /// Directories and files are their owner's alone.
@@ -32,6 +33,11 @@ impl Confined {
         Ok(Self { directory: rustix::fs::openat(CWD, root, DIRECTORY, Mode::empty())? })
     }
 
+    /// Opens the directory `name` in `directory` as a root.
+    pub(super) fn open_in(directory: impl AsFd, name: &str) -> Result<Self, StorageError> {
+        Ok(Self { directory: open_beneath(directory, name, DIRECTORY)? })
+    }
+
     /// Says before anything else what a kernel older than Linux 5.6, or a sandbox that forbids `openat2`, lacks.
     pub(super) fn probe(directory: &Path) -> io::Result<()> {
         let outcome = Self::open(directory).and_then(|confined| open_beneath(&confined, ".", DIRECTORY));
@@ -44,13 +50,13 @@ impl Confined {
     }
 
     /// Opens a regular file for reading. What is no regular file is opened without waiting and refused.
-    pub(super) fn open_file(&self, path: &RemotePath) -> Result<(OwnedFd, Stat), StorageError> {
+    pub(super) fn open_file(&self, path: &RemotePath) -> Result<(OwnedFd, Found), StorageError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = open_beneath(&self.directory, path.as_relative(), flags)?;
-        let stat = rustix::fs::fstat(&file)?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Ok((file, stat)),
-            _ => Err(StorageError::NotAFile),
+        let found = Found::of(&file)?;
+        match found.kind {
+            EntryKind::File => Ok((file, found)),
+            EntryKind::Directory | EntryKind::Other => Err(StorageError::NotAFile),
         }
     }
 
@@ -64,12 +70,12 @@ impl Confined {
 
     /// What stands at `path`, links not followed.
     pub(super) fn stat(&self, path: &RemotePath) -> Result<Entry, StorageError> {
-        let stat = match self.open_parent(path) {
-            Ok((parent, name)) => stat_in(&parent, name)?,
-            Err(StorageError::IsRoot) => rustix::fs::fstat(&self.directory)?,
+        let found = match self.open_parent(path) {
+            Ok((parent, name)) => Found::at(&parent, name)?,
+            Err(StorageError::IsRoot) => Found::of(&self.directory)?,
             Err(error) => return Err(error),
         };
-        Ok(entry(path.clone(), &stat))
+        Ok(found.entry(path.clone()))
     }
 }
 
@@ -93,43 +99,4 @@ fn open_beneath(directory: impl AsFd, path: impl rustix::path::Arg + Copy, flags
 /// Opens the directory `name` in `directory`.
 pub(super) fn open_directory_in(directory: impl AsFd, name: &CStr) -> io::Result<OwnedFd> {
     open_beneath(directory, name, DIRECTORY)
-}
-
-/// What `name` in `directory` is, a link not followed.
-pub(super) fn stat_in(directory: impl AsFd, name: impl rustix::path::Arg) -> io::Result<Stat> {
-    Ok(rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?)
-}
-
-/// Describes what was found at `path`.
-pub(super) fn entry(path: RemotePath, stat: &Stat) -> Entry {
-    let kind = kind(stat);
-    let is_file = kind == EntryKind::File;
-    Entry {
-        path,
-        kind,
-        size: if is_file { stat.st_size.cast_unsigned() } else { 0 },
-        modified: stat.st_mtime.saturating_mul(1000).saturating_add(stat.st_mtime_nsec.cast_signed() / 1_000_000),
-        version: is_file.then(|| version(stat)),
-    }
-}
-
-pub(super) fn kind(stat: &Stat) -> EntryKind {
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => EntryKind::File,
-        FileType::Directory => EntryKind::Directory,
-        _ => EntryKind::Other,
-    }
-}
-
-/// A version is (inode, size, ctime in ns). Inodes are used again and mtime is the client's to choose; ctime is the
-/// kernel's own, and every write, rename and commit moves it.
-pub(super) fn version(stat: &Stat) -> Version {
-    let mut hash = blake3::Hasher::new();
-    hash.update(&stat.st_ino.to_le_bytes());
-    hash.update(&stat.st_size.to_le_bytes());
-    hash.update(&stat.st_ctime.to_le_bytes());
-    hash.update(&stat.st_ctime_nsec.to_le_bytes());
-    let mut number = [0; 8];
-    number.copy_from_slice(&hash.finalize().as_bytes()[..8]);
-    Version::new(u64::from_be_bytes(number))
 }

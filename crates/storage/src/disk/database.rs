@@ -1,29 +1,37 @@
-//! The SQLite database of a store: accounts and tokens.
+//! The SQLite database of a store: a connection that writes, one that reads, and the doors to them.
 //!
-//! One connection behind a lock, used only through a door: SQLite writes one transaction at a time anyway.
+//! Who is known is in `people`, what is known of files in `ledger`.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use netdisk_model::{Token, UserName};
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
 use crate::accounts::AccountsError;
 use crate::door::Door;
+use crate::error::StorageError;
 
-const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("../../migrations/0001-accounts.sql"))];
+const MIGRATIONS: &[M<'static>] = &[
+    M::up(include_str!("../../migrations/0001-accounts.sql")),
+    M::up(include_str!("../../migrations/0002-files.sql")),
+];
 
 /// How long a transaction waits for another process, such as a backup, in seconds.
 const BUSY_TIMEOUT_SECS: u64 = 10;
 
 #[derive(Debug, Clone)]
 pub(super) struct Database {
-    connection: Arc<Mutex<Connection>>,
-    door: Door,
+    /// SQLite writes one transaction at a time anyway.
+    writer: Arc<Mutex<Connection>>,
+    /// Apart, so that a question does not wait until a transaction is on the disk.
+    reader: Arc<Mutex<Connection>>,
+    /// For async callers: threads that wait for a connection are better waiting tasks.
+    writing: Door,
+    reading: Door,
 }
 
 impl Database {
@@ -36,93 +44,74 @@ impl Database {
             .mode(0o600)
             .open(path)
             .map_err(|error| AccountsError::Database(error.into()))?;
-        let mut connection = Connection::open(path)?;
-        connection.busy_timeout(Duration::from_secs(BUSY_TIMEOUT_SECS))?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        let mut writer = connect(path)?;
+        writer.pragma_update(None, "journal_mode", "WAL")?;
         // NORMAL loses the last transactions at a power cut.
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "foreign_keys", "ON")?;
+        writer.pragma_update(None, "synchronous", "FULL")?;
         let migrations = Migrations::from_slice(MIGRATIONS);
-        migrations.to_latest(&mut connection).map_err(|error| AccountsError::Database(error.into()))?;
-        Ok(Self { connection: Arc::new(Mutex::new(connection)), door: Door::new(1) })
+        migrations.to_latest(&mut writer).map_err(|error| AccountsError::Database(error.into()))?;
+        let reader = connect(path)?;
+        reader.pragma_update(None, "query_only", "ON")?;
+        Ok(Self {
+            writer: Arc::new(Mutex::new(writer)),
+            reader: Arc::new(Mutex::new(reader)),
+            writing: Door::new(1),
+            reading: Door::new(1),
+        })
     }
 
-    /// Inserts an account; `make_home` runs inside the transaction, so that there is no account without a home.
-    pub(super) async fn insert_account(
+    /// Runs `work` in one transaction, which is on the disk when this returns; rolled back when `work` fails.
+    pub(super) async fn write<T: Send + 'static>(
         &self,
-        user: &UserName,
-        password_hash: String,
-        make_home: impl FnOnce() -> Result<(), AccountsError> + Send + 'static,
-    ) -> Result<(), AccountsError> {
-        let user = user.to_string();
-        self.run(move |connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let inserted = transaction.execute(
-                "INSERT INTO accounts (user, password_hash, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-                params![user, password_hash, now_ms()],
-            )?;
-            if inserted == 0 {
-                return Err(AccountsError::NameTaken);
-            }
-            make_home()?;
-            Ok(transaction.commit()?)
-        })
-        .await
-    }
-
-    /// The password hash of an account, if there is one.
-    pub(super) async fn password_hash(&self, user: &UserName) -> Result<Option<String>, AccountsError> {
-        let user = user.to_string();
-        self.run(move |connection| {
-            let mut query = connection.prepare_cached("SELECT password_hash FROM accounts WHERE user = ?1")?;
-            Ok(query.query_row([user], |row| row.get(0)).optional()?)
-        })
-        .await
-    }
-
-    pub(super) async fn insert_token(&self, user: &UserName, token: &Token) -> Result<(), AccountsError> {
-        let (user, hash) = (user.to_string(), hash(token));
-        self.run(move |connection| {
-            let insert = "INSERT INTO tokens (hash, user, created_at) VALUES (?1, ?2, ?3)";
-            connection.execute(insert, params![hash, user, now_ms()])?;
-            Ok(())
-        })
-        .await
-    }
-
-    pub(super) async fn has_token(&self, user: &UserName, token: &Token) -> Result<bool, AccountsError> {
-        let (user, hash) = (user.to_string(), hash(token));
-        self.run(move |connection| {
-            let mut query = connection.prepare_cached("SELECT 1 FROM tokens WHERE hash = ?1 AND user = ?2")?;
-            Ok(query.exists(params![hash, user])?)
-        })
-        .await
-    }
-
-    pub(super) async fn delete_token(&self, token: &Token) -> Result<(), AccountsError> {
-        let hash = hash(token);
-        self.run(move |connection| {
-            connection.execute("DELETE FROM tokens WHERE hash = ?1", [hash])?;
-            Ok(())
-        })
-        .await
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Connection) -> Result<T, AccountsError> + Send + 'static,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, AccountsError> + Send + 'static,
     ) -> Result<T, AccountsError> {
-        let connection = self.connection.clone();
-        // A panic inside a transaction rolled it back; the connection is good.
-        self.door.run(move || work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner))).await
+        let database = self.clone();
+        self.writing.run(move || database.write_blocking(work)).await
+    }
+
+    /// The same from a thread that may block.
+    pub(super) fn write_blocking<T, E: From<rusqlite::Error>>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut writer = lock(&self.writer);
+        // Immediate: a transaction that turned busy midway would have to be tried again as a whole.
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let outcome = work(&transaction)?;
+        transaction.commit()?;
+        Ok(outcome)
+    }
+
+    /// Asks something of what is committed.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, AccountsError> + Send + 'static,
+    ) -> Result<T, AccountsError> {
+        let reader = self.reader.clone();
+        self.reading.run(move || work(&lock(&reader))).await
+    }
+
+    /// The same from a thread that may block.
+    pub(super) fn read_blocking<T, E>(&self, work: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
+        work(&lock(&self.reader))
     }
 }
 
-fn hash(token: &Token) -> [u8; 32] {
-    blake3::hash(token.expose().as_bytes()).into()
+fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(BUSY_TIMEOUT_SECS))?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
 }
 
-fn now_ms() -> i64 {
+/// A panic inside a transaction rolled it back; the connection is good.
+fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Now, in milliseconds since 1970-01-01 UTC.
+pub(super) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
@@ -130,6 +119,15 @@ fn now_ms() -> i64 {
 impl From<rusqlite::Error> for AccountsError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error.into())
+    }
+}
+
+impl From<rusqlite::Error> for StorageError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::Full { missing: None },
+            _ => Self::Database(error.into()),
+        }
     }
 }
 
@@ -148,7 +146,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("netdisk.db");
         let database = Database::open(&path).expect("a database");
-        let connection = database.connection.lock().expect("not poisoned");
+        let connection = lock(&database.writer);
         let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
         assert_eq!(pragma("synchronous"), Ok(2.into()));
         assert_eq!(pragma("journal_mode"), Ok("wal".to_owned().into()));

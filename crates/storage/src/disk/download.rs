@@ -1,15 +1,15 @@
-//! A file open for reading: read one chunk ahead of the caller, hashed from its first byte.
+//! A file open for reading: read one chunk ahead of the caller, hashed from its first byte, compared with what was stored.
 
 use std::os::fd::OwnedFd;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use netdisk_model::{Digest, Entry, RemotePath};
-use rustix::fs::Stat;
 use tokio::task::JoinHandle;
 
-use super::confined::{entry, version};
-use super::home::Directories;
+use super::home::HomeState;
+use super::identity::Found;
+use super::ledger;
 use crate::door::{Door, finish};
 use crate::error::StorageError;
 use crate::home::StoredFile;
@@ -27,41 +27,42 @@ pub(super) struct DiskFile {
 
 enum State {
     Idle(Box<Reader>),
-    Reading(JoinHandle<Result<(Box<Reader>, Bytes), StorageError>>),
+    Reading(Reading),
     /// The end was reached, or a failure reported.
     Over,
 }
 
-struct Reader {
+/// A read under way: the reader comes back with what it read, or with nothing at the end.
+type Reading = JoinHandle<Result<(Box<Reader>, Option<Bytes>), StorageError>>;
+
+/// Reads a file from its first byte to its last, once.
+pub(super) struct Reader {
     file: OwnedFd,
-    opened: Stat,
+    opened: Found,
+    /// The digest that it was stored with, unless somebody has written into it since.
+    stored: Option<Digest>,
     hash: blake3::Hasher,
     position: u64,
 }
 
 impl DiskFile {
     /// Opens the file. Blocks.
-    pub(super) fn open(
-        directories: &Directories,
-        door: Door,
-        path: &RemotePath,
-        offset: u64,
-    ) -> Result<Box<dyn StoredFile>, StorageError> {
-        let (file, opened) = directories.files.open_file(path)?;
-        let entry = entry(path.clone(), &opened);
+    pub(super) fn open(home: &HomeState, path: &RemotePath, offset: u64) -> Result<Box<dyn StoredFile>, StorageError> {
+        let reader = Reader::open(home, path)?;
+        let entry = reader.entry(path.clone());
         if offset > entry.size {
             return Err(StorageError::Changed);
         }
-        let reader = Reader { file, opened, hash: blake3::Hasher::new(), position: 0 };
+        let door = home.door.clone();
         Ok(Box::new(Self { door, entry, offset, state: State::Idle(Box::new(reader)), digest: Digest::of(b"") }))
     }
 
-    async fn start(&mut self, mut reader: Box<Reader>) {
+    async fn start(&self, mut reader: Box<Reader>) -> Reading {
         let read = move || {
             let data = reader.read()?;
             Ok((reader, data))
         };
-        self.state = State::Reading(self.door.start(read).await);
+        self.door.start(read).await
     }
 }
 
@@ -71,28 +72,22 @@ impl StoredFile for DiskFile {
         &self.entry
     }
 
-    async fn read(&mut self) -> Result<Bytes, StorageError> {
-        loop {
-            match std::mem::replace(&mut self.state, State::Over) {
-                State::Over => return Ok(Bytes::new()),
-                State::Idle(reader) => self.start(reader).await,
-                State::Reading(read) => {
-                    let (reader, data) = finish(read).await?;
-                    if data.is_empty() {
-                        self.digest = reader.hash.finalize().into();
-                        return Ok(data);
-                    }
-                    let end = reader.position;
-                    let begin = end - data.len() as u64;
-                    self.start(reader).await;
-                    // What the receiver has already is read for the digest alone.
-                    if end > self.offset {
-                        let wanted = usize::try_from(self.offset.saturating_sub(begin)).unwrap_or(0);
-                        return Ok(data.slice(wanted..));
-                    }
-                }
-            }
-        }
+    async fn read(&mut self) -> Result<Option<Bytes>, StorageError> {
+        let read = match std::mem::replace(&mut self.state, State::Over) {
+            State::Over => return Ok(None),
+            State::Idle(reader) => self.start(reader).await,
+            State::Reading(read) => read,
+        };
+        let (reader, data) = finish(read).await?;
+        let Some(data) = data else {
+            self.digest = reader.digest();
+            return Ok(None);
+        };
+        let begin = reader.position - data.len() as u64;
+        self.state = State::Reading(self.start(reader).await);
+        // What the receiver has already is read for the digest alone.
+        let known = usize::try_from(self.offset.saturating_sub(begin)).unwrap_or(usize::MAX).min(data.len());
+        Ok(Some(data.slice(known..)))
     }
 
     fn digest(&self) -> Digest {
@@ -101,10 +96,33 @@ impl StoredFile for DiskFile {
 }
 
 impl Reader {
-    /// Reads and hashes the next chunk; at the end, makes sure that nobody wrote into the file. Blocks.
-    fn read(&mut self) -> Result<Bytes, StorageError> {
-        let left = self.opened.st_size.cast_unsigned() - self.position;
+    /// Opens a file and looks up what it was stored with. Blocks.
+    pub(super) fn open(home: &HomeState, path: &RemotePath) -> Result<Self, StorageError> {
+        let (file, opened) = home.files.open_file(path)?;
+        let row =
+            home.database.read_blocking(|connection| ledger::row(connection, home.meter.user(), opened.identity))?;
+        let stored = row.filter(|row| row.fits(&opened)).map(|row| row.digest);
+        Ok(Self { file, opened, stored, hash: blake3::Hasher::new(), position: 0 })
+    }
+
+    /// What was opened, at `path`.
+    pub(super) fn entry(&self, path: RemotePath) -> Entry {
+        self.opened.entry(path)
+    }
+
+    /// Digest of what was read.
+    pub(super) fn digest(&self) -> Digest {
+        self.hash.finalize().into()
+    }
+
+    /// Reads and hashes the next chunk. At the end, makes sure that nobody wrote into the file, and that it is what was
+    /// stored. Blocks.
+    pub(super) fn read(&mut self) -> Result<Option<Bytes>, StorageError> {
+        let left = self.opened.size - self.position;
         let len = usize::try_from(left).unwrap_or(CHUNK_LEN).min(CHUNK_LEN);
+        if len == 0 {
+            return self.check().map(|()| None);
+        }
         let mut data = BytesMut::zeroed(len);
         let mut filled = 0;
         while filled < len {
@@ -115,11 +133,18 @@ impl Reader {
                 Err(error) => return Err(error.into()),
             }
         }
-        if len == 0 && version(&rustix::fs::fstat(&self.file)?) != version(&self.opened) {
-            return Err(StorageError::Changed);
-        }
         self.hash.update(&data);
         self.position += len as u64;
-        Ok(data.freeze())
+        Ok(Some(data.freeze()))
+    }
+
+    fn check(&self) -> Result<(), StorageError> {
+        if Found::of(&self.file)?.version() != self.opened.version() {
+            return Err(StorageError::Changed);
+        }
+        match self.stored {
+            Some(stored) if stored != self.digest() => Err(StorageError::Corrupt),
+            _ => Ok(()),
+        }
     }
 }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use netdisk_model::{Entry, EntryKind, RemotePath};
 use rustix::fs::Dir;
 
-use super::confined::{entry, stat_in};
-use super::home::Directories;
+use super::home::HomeState;
+use super::identity::Found;
 use crate::door::Door;
 use crate::error::StorageError;
 use crate::home::{Depth, Listing};
@@ -23,8 +23,9 @@ pub(super) struct DiskListing {
     skipped: u64,
 }
 
-struct Walk {
-    directories: Arc<Directories>,
+/// The way through a directory or a tree.
+pub(super) struct Walk {
+    home: Arc<HomeState>,
     depth: Depth,
     /// The directories that are being read, each in the one before it.
     open: Vec<(RemotePath, Dir)>,
@@ -34,17 +35,12 @@ struct Walk {
 impl DiskListing {
     /// Opens the directory. Blocks.
     pub(super) fn begin(
-        directories: Arc<Directories>,
-        door: Door,
+        home: Arc<HomeState>,
         path: RemotePath,
         depth: Depth,
     ) -> Result<Box<dyn Listing>, StorageError> {
-        let opened = Dir::new(directories.files.open_directory(&path).map_err(|error| match error {
-            // A link or a device where a directory should be.
-            StorageError::NotAFile => StorageError::NotADirectory,
-            error => error,
-        })?)?;
-        let walk = Walk { directories, depth, open: vec![(path, opened)], skipped: 0 };
+        let door = home.door.clone();
+        let walk = Walk::begin(home, path, depth)?;
         Ok(Box::new(Self { door, walk: Some(walk), skipped: 0 }))
     }
 }
@@ -71,7 +67,18 @@ impl Listing for DiskListing {
 }
 
 impl Walk {
-    fn next_batch(&mut self) -> Result<Vec<Entry>, StorageError> {
+    /// Opens the directory. Blocks.
+    pub(super) fn begin(home: Arc<HomeState>, path: RemotePath, depth: Depth) -> Result<Self, StorageError> {
+        let opened = Dir::new(home.files.open_directory(&path).map_err(|error| match error {
+            // A link or a device where a directory should be.
+            StorageError::NotAFile => StorageError::NotADirectory,
+            error => error,
+        })?)?;
+        Ok(Self { home, depth, open: vec![(path, opened)], skipped: 0 })
+    }
+
+    /// The next entries; empty at the end. Blocks.
+    pub(super) fn next_batch(&mut self) -> Result<Vec<Entry>, StorageError> {
         let mut batch = Vec::new();
         while batch.len() < BATCH_LEN {
             let Some((path, directory)) = self.open.last_mut() else { break };
@@ -88,13 +95,13 @@ impl Walk {
                 self.skipped += 1;
                 continue;
             };
-            let stat = match stat_in(directory.fd()?.as_fd(), name) {
-                Ok(stat) => stat,
+            let found = match Found::at(directory.fd()?.as_fd(), name) {
+                Ok(found) => found,
                 // Removed since it was read.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error.into()),
             };
-            let entry = entry(path, &stat);
+            let entry = found.entry(path);
             if entry.kind == EntryKind::Directory && self.depth == Depth::Tree {
                 self.enter(&entry.path)?;
             }
@@ -104,7 +111,7 @@ impl Walk {
     }
 
     fn enter(&mut self, path: &RemotePath) -> Result<(), StorageError> {
-        match self.directories.files.open_directory(path) {
+        match self.home.files.open_directory(path) {
             Ok(directory) => self.open.push((path.clone(), Dir::new(directory)?)),
             // Removed or replaced since it was listed.
             Err(StorageError::NotFound | StorageError::NotADirectory | StorageError::NotAFile) => {}

@@ -1,21 +1,33 @@
 //! The default back end: plain files, and SQLite for the accounts.
 //!
 //! ```text
-//!   <data>/netdisk.db            accounts, tokens
+//!   <data>/netdisk.db            accounts, tokens, quotas, digests
 //!   <data>/homes/<user>/files/   the user's tree: ordinary files
 //!   <data>/homes/<user>/staging/ unfinished uploads, on the same file system
 //!   <data>/lock                  two servers never share a store
+//!   <data>/changes.lock          held while a group of changes is made: whoever holds it alone sees a store that rests
 //! ```
 //!
 //! Bytes and names: the file system is the truth. Accounts: SQLite is. User bytes are never deleted because a row is
 //! missing.
 
+mod committer;
 mod confined;
+mod copy;
 mod database;
 mod download;
 mod home;
+mod identity;
+mod ledger;
 mod listing;
+mod meter;
+mod people;
 mod removal;
+mod sabotage;
+mod staged;
+mod staging;
+mod sync;
+mod tree;
 mod upload;
 
 use std::collections::HashMap;
@@ -25,13 +37,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
-use netdisk_model::{Password, Token, UserName};
+use netdisk_model::{Limits, Password, Token, UserName};
 use rustix::fs::FlockOperation;
 
+use self::committer::Committer;
 use self::confined::Confined;
 use self::database::Database;
-use self::home::{Directories, DiskHome};
-use crate::accounts::{Account, Accounts, AccountsError};
+use self::home::{DiskHome, HomeState, open_directories};
+use self::meter::{DiskSpace, Meter};
+use self::staging::Run;
+use crate::accounts::{Account, AccountSummary, Accounts, AccountsError, Standing};
 use crate::door::Door;
 use crate::error::StorageError;
 use crate::password::PasswordDoor;
@@ -42,17 +57,47 @@ const DISK_DOOR_WIDTH: usize = 16;
 /// Removed trees taken apart at once: it is nobody's hurry.
 const REMOVALS_DOOR_WIDTH: usize = 2;
 
+/// How a store is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Bytes of the disk that no upload gets.
+    pub min_free: u64,
+    /// Who else may have it open.
+    pub sharing: Sharing,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { min_free: MIN_FREE, sharing: Sharing::Alone }
+    }
+}
+
+/// Who else may have a store open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Nobody.
+    Alone,
+    /// A server may: only for what is in the database, not for changes of homes.
+    Beside,
+}
+
+/// Bytes of the disk that no upload gets, unless it is said otherwise: room for the database, and for removing things.
+const MIN_FREE: u64 = 16 * 1024 * 1024;
+
 /// A store in a directory.
 #[derive(Debug)]
 pub struct DiskStore {
     database: Database,
     passwords: PasswordDoor,
     homes_path: PathBuf,
+    committer: Committer,
+    space: Arc<DiskSpace>,
+    run: Run,
     disk: Door,
     removals: Door,
     homes: Mutex<HashMap<UserName, Arc<HomeSlot>>>,
-    /// Held as long as the store.
-    _lock: File,
+    /// Held as long as the store, unless another process may have it open.
+    _lock: Option<File>,
 }
 
 impl DiskStore {
@@ -61,20 +106,36 @@ impl DiskStore {
     /// # Errors
     /// When another process holds the store, or the directory or database cannot be made or opened.
     pub fn open(data: &Path) -> Result<Self, AccountsError> {
+        Self::open_with(data, Options::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`DiskStore::open`].
+    pub fn open_with(data: &Path, options: Options) -> Result<Self, AccountsError> {
         // The working directory of the process may change while the store is open.
         let data = &std::path::absolute(data).map_err(StorageError::from)?;
         make_private_directory(data)?;
-        let lock = lock(&data.join("lock"))?;
+        let lock = match options.sharing {
+            Sharing::Alone => Some(lock(&data.join("lock"))?),
+            Sharing::Beside => None,
+        };
         let homes_path = data.join("homes");
         make_private_directory(&homes_path)?;
         tighten(&homes_path)?;
         sync_directory(data)?;
         sync_directory(data.parent().unwrap_or(data))?;
         Confined::probe(&homes_path).map_err(StorageError::Io)?;
+        let database = Database::open(&data.join("netdisk.db"))?;
+        let freeze = private_file(&data.join("changes.lock"))?;
         Ok(Self {
-            database: Database::open(&data.join("netdisk.db"))?,
+            committer: Committer::new(database.clone(), freeze),
+            database,
             passwords: PasswordDoor::new(),
             homes_path,
+            space: Arc::new(DiskSpace::new(options.min_free)),
+            run: Run::new(),
             disk: Door::new(DISK_DOOR_WIDTH),
             removals: Door::new(REMOVALS_DOOR_WIDTH),
             homes: Mutex::default(),
@@ -89,15 +150,24 @@ impl DiskStore {
         if let Some(home) = opened.as_ref().and_then(Weak::upgrade) {
             return Ok(Account { user: user.clone(), home });
         }
-        let path = self.homes_path.join(user.as_str());
-        let directories = self.disk.run(move || Directories::open(&path)).await.map_err(StorageError::from)?;
-        let home = Arc::new(DiskHome::new(directories, self.disk.clone(), self.removals.clone()));
-        // Only at the first opening nobody can have an upload in there.
-        if opened.is_none() {
-            home.clear_staging(user).await;
-        }
+        let home = Arc::new(DiskHome(Arc::new(self.open_home(user).await?)));
         *opened = Some(Arc::downgrade(&home));
         Ok(Account { user: user.clone(), home })
+    }
+
+    async fn open_home(&self, user: &UserName) -> Result<HomeState, StorageError> {
+        let path = self.homes_path.join(user.as_str());
+        let (files, staging) = self.disk.run(move || open_directories(&path)).await?;
+        Ok(HomeState {
+            files,
+            staging,
+            run: self.run.clone(),
+            meter: Arc::new(Meter::new(user.clone(), self.database.clone(), self.space.clone())),
+            database: self.database.clone(),
+            committer: self.committer.clone(),
+            door: self.disk.clone(),
+            removals: self.removals.clone(),
+        })
     }
 }
 
@@ -109,7 +179,7 @@ struct HomeSlot(tokio::sync::Mutex<Option<Weak<DiskHome>>>);
 impl Accounts for DiskStore {
     async fn register(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
         password.check()?;
-        if self.database.password_hash(user).await?.is_some() {
+        if self.database.has_account(user).await? {
             return Err(AccountsError::NameTaken);
         }
         let hash = self.passwords.hash(password).await;
@@ -143,6 +213,44 @@ impl Accounts for DiskStore {
 
     async fn revoke_token(&self, token: &Token) -> Result<(), AccountsError> {
         self.database.delete_token(token).await
+    }
+
+    async fn summaries(&self) -> Result<Vec<AccountSummary>, AccountsError> {
+        self.database.summaries().await
+    }
+
+    async fn set_password(&self, user: &UserName, password: Password) -> Result<(), AccountsError> {
+        password.check()?;
+        let hash = self.passwords.hash(password).await;
+        self.database.set_password(user, hash).await
+    }
+
+    async fn set_standing(&self, user: &UserName, standing: Standing) -> Result<(), AccountsError> {
+        self.database.set_standing(user, standing).await
+    }
+
+    async fn set_limits(&self, user: &UserName, limits: Limits) -> Result<(), AccountsError> {
+        self.database.set_limits(user, limits).await?;
+        let slot = self.homes.lock().unwrap_or_else(PoisonError::into_inner).get(user).cloned();
+        if let Some(slot) = slot
+            && let Some(home) = slot.0.lock().await.as_ref().and_then(Weak::upgrade)
+        {
+            home.0.meter.doubt();
+        }
+        Ok(())
+    }
+
+    async fn maintain(&self) {
+        let accounts = match self.database.summaries().await {
+            Ok(accounts) => accounts,
+            Err(error) => return tracing::warn!(%error, "the store could not be put in order"),
+        };
+        for AccountSummary { user, .. } in accounts {
+            match self.open_home(&user).await {
+                Ok(home) => Arc::new(home).sweep().await,
+                Err(error) => tracing::warn!(%user, %error, "a home cannot be opened"),
+            }
+        }
     }
 }
 
@@ -180,9 +288,14 @@ fn sync_directory(path: &Path) -> Result<(), StorageError> {
     Ok(File::open(path)?.sync_all()?)
 }
 
+/// Opens a file that only its owner reads, made if it is missing.
+fn private_file(path: &Path) -> Result<File, StorageError> {
+    Ok(OpenOptions::new().create(true).append(true).mode(0o600).open(path)?)
+}
+
 /// Takes the lock of a store, or says that somebody else has it.
 fn lock(path: &Path) -> Result<File, AccountsError> {
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(StorageError::from)?;
+    let file = private_file(path)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(AccountsError::InUse(path.to_owned())),

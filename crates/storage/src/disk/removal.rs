@@ -1,72 +1,102 @@
-//! Removing a tree at one stroke: it is renamed into staging first, and taken apart there.
+//! Taking apart what has lost its name in the tree, and giving back what it counted.
 //!
-//! A crash in between leaves debris in staging, which is cleared when the home is first opened after the next start, and
-//! never half a tree. A tree made by hand or by renames may be deeper than any limit of ours: directories in it are
-//! moved up into staging one by one, so that two handles and one pass over each directory are enough.
+//! What is removed is renamed into staging at one stroke, so a crash leaves all of it or none. A tree made by hand or by
+//! renames may be deeper than any limit of ours: directories in it are moved up into staging one by one, so that two
+//! handles and one pass over each directory are enough. What a file counted is given back before it is unlinked: after a
+//! crash between the two, the rest is taken apart again, and nothing is given back twice.
 
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, Dir, FileType, Stat};
-use rustix::io::Errno;
+use netdisk_model::{EntryKind, UserName};
+use rustix::fs::{AtFlags, Dir};
 
-use super::confined::{open_directory_in, stat_in};
-use super::upload::random_id;
+use super::confined::open_directory_in;
+use super::database::Database;
+use super::identity::{Found, Identity};
+use super::ledger::Ledger;
+use super::staging::{Kind, Run, last_names, unlink};
+use crate::error::StorageError;
 
-/// Removes all that is in `staging` but the files that `keeps` names. Blocks.
-pub(super) fn clear(staging: impl AsFd, keeps: impl Fn(&CStr, &Stat) -> bool) -> io::Result<()> {
-    let mut graves = Vec::new();
-    for found in Dir::read_from(&staging)? {
-        let found = found?;
-        let name = found.file_name();
-        if matches!(name.to_bytes(), b"." | b"..") {
-            continue;
-        }
-        if is_directory(&staging, &found)? {
-            graves.push(name.to_owned());
-        } else if !keeps(name, &stat_in(&staging, name)?) {
-            unlink(&staging, name, AtFlags::empty())?;
-        }
+/// Files whose rows are given back in one transaction.
+const BATCH_LEN: usize = 512;
+
+/// Unlinks files of one user and gives back what they counted.
+pub(super) struct Undertaker<'a> {
+    pub(super) database: &'a Database,
+    pub(super) user: &'a UserName,
+    pub(super) run: &'a Run,
+}
+
+impl Undertaker<'_> {
+    /// Gives back what files of these identities counted. Blocks.
+    pub(super) fn give_back(&self, identities: &[Identity]) -> io::Result<()> {
+        // Most often there is nothing to give back, and a transaction is a write to the disk.
+        let known = self.database.read_blocking(|connection| {
+            let mut known = Vec::new();
+            for identity in identities {
+                if super::ledger::row(connection, self.user, *identity)?.is_some() {
+                    known.push(*identity);
+                }
+            }
+            Ok::<_, StorageError>(known)
+        });
+        let given_back = known.and_then(|known| {
+            if known.is_empty() {
+                return Ok(());
+            }
+            self.database.write_blocking(|transaction| {
+                let mut ledger = Ledger::open(transaction);
+                known.iter().try_for_each(|identity| ledger.forget(self.user, *identity))?;
+                ledger.close().map(drop)
+            })
+        });
+        given_back.map_err(io::Error::other)
     }
-    graves.into_iter().try_for_each(|grave| take_apart(&staging, grave))
+
+    /// Gives back what these files in `directory` counted, and unlinks them. Blocks.
+    pub(super) fn bury(&self, directory: impl AsFd, files: &[(CString, Found)]) -> io::Result<()> {
+        for batch in files.chunks(BATCH_LEN) {
+            self.give_back(&last_names(batch))?;
+            for (name, _) in batch {
+                unlink(&directory, name, AtFlags::empty())?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Removes the directory `grave` in `staging` with all that is in it, links themselves and not what they point at. Blocks.
-pub(super) fn take_apart(staging: impl AsFd, grave: CString) -> io::Result<()> {
+pub(super) fn take_apart(staging: impl AsFd, grave: CString, undertaker: &Undertaker<'_>) -> io::Result<()> {
     let mut graves = vec![grave];
     while let Some(grave) = graves.pop() {
         let directory = open_directory_in(&staging, &grave)?;
+        let mut files = Vec::new();
         for found in Dir::read_from(&directory)? {
             let found = found?;
             let name = found.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            if is_directory(&directory, &found)? {
-                let moved = CString::new(random_id()).expect("hexadecimal digits hold no NUL");
-                rustix::fs::renameat(&directory, name, &staging, &moved)?;
+            let stat = Found::at(&directory, name)?;
+            if stat.kind == EntryKind::Directory {
+                let moved = CString::new(undertaker.run.fresh(Kind::Grave)).expect("a name without NUL");
+                rename(&directory, name, &staging, &moved)?;
                 graves.push(moved);
-            } else {
-                unlink(&directory, name, AtFlags::empty())?;
+                continue;
+            }
+            files.push((name.to_owned(), stat));
+            if files.len() == BATCH_LEN {
+                undertaker.bury(&directory, &std::mem::take(&mut files))?;
             }
         }
+        undertaker.bury(&directory, &files)?;
         unlink(&staging, &grave, AtFlags::REMOVEDIR)?;
     }
     Ok(())
 }
 
-fn is_directory(directory: impl AsFd, found: &rustix::fs::DirEntry) -> io::Result<bool> {
-    let kind = match found.file_type() {
-        FileType::Unknown => FileType::from_raw_mode(stat_in(directory, found.file_name())?.st_mode),
-        kind => kind,
-    };
-    Ok(kind == FileType::Directory)
-}
-
-fn unlink(directory: impl AsFd, name: &CStr, flags: AtFlags) -> io::Result<()> {
-    match rustix::fs::unlinkat(directory, name, flags) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+fn rename(from: impl AsFd, name: &CStr, to: impl AsFd, moved: &CStr) -> io::Result<()> {
+    Ok(rustix::fs::renameat(from, name, to, moved)?)
 }

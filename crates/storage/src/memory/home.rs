@@ -1,122 +1,75 @@
-//! Accounts and homes in memory: for tests of what stands on storage, and the second witness of its contract.
+//! One user's tree in memory.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use netdisk_model::{Digest, Entry, EntryKind, Password, RemotePath, ResumeKey, Token, UserName, Version};
+use netdisk_model::{Digest, Entry, EntryKind, Limits, RemotePath, ResumeKey, Usage, Version};
 
-use crate::accounts::{Account, Accounts, AccountsError};
-use crate::error::StorageError;
-use crate::home::{Depth, Existing, Home, Listing, PartialFile, Removal, Stored, StoredFile, UploadSpec};
-use crate::password::PasswordDoor;
+use super::lock;
+use super::upload::MemoryPartialFile;
+use crate::error::{Quota, StorageError};
+use crate::home::{Depth, Existing, Home, Listing, PartialFile, Removal, StoredFile, UploadSpec};
 
 /// Bytes given out by one `read`.
 const CHUNK_LEN: usize = 256 * 1024;
 
-/// A store that is gone with its process.
-#[derive(Debug)]
-pub struct MemoryStore {
-    passwords: PasswordDoor,
-    accounts: Mutex<HashMap<UserName, Known>>,
-    tokens: Mutex<HashMap<[u8; 32], UserName>>,
-}
+pub(super) type Tree = BTreeMap<RemotePath, Node>;
 
 #[derive(Debug)]
-struct Known {
-    password_hash: String,
-    home: Arc<MemoryHome>,
+pub(super) struct MemoryHome {
+    pub(super) shared: Arc<Shared>,
 }
 
-impl MemoryStore {
-    /// An empty store.
-    pub fn new() -> Self {
-        Self { passwords: PasswordDoor::new(), accounts: Mutex::default(), tokens: Mutex::default() }
+/// What a home and the uploads under way in it share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) tree: Mutex<Tree>,
+    pub(super) kept: Mutex<Kept>,
+    pub(super) limits: Mutex<Limits>,
+    /// Bytes and files promised to uploads under way.
+    pub(super) promised: Mutex<(u64, u64)>,
+}
+
+impl Shared {
+    pub(super) fn usage(&self) -> Usage {
+        let tree = lock(&self.tree);
+        let sizes = tree.values().filter_map(|node| node.file.as_ref()).map(|(content, _)| content.len() as u64);
+        Usage { bytes: sizes.clone().sum(), files: sizes.count() as u64, limits: *lock(&self.limits) }
     }
 
-    fn account(&self, user: &UserName) -> Result<Account, AccountsError> {
-        let accounts = lock(&self.accounts);
-        let known = accounts.get(user).ok_or(AccountsError::Refused)?;
-        Ok(Account { user: user.clone(), home: known.home.clone() })
-    }
-}
-
-impl Default for MemoryStore {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn key(token: &Token) -> [u8; 32] {
-    blake3::hash(token.expose().as_bytes()).into()
-}
-
-#[async_trait]
-impl Accounts for MemoryStore {
-    async fn register(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
-        password.check()?;
-        let password_hash = self.passwords.hash(password).await;
-        {
-            let mut accounts = lock(&self.accounts);
-            if accounts.contains_key(user) {
-                return Err(AccountsError::NameTaken);
+    /// Promises bytes and files beyond what is used and promised, or says which quota does not hold them.
+    pub(super) fn promise(&self, bytes: u64, files: u64) -> Result<(), StorageError> {
+        let used = self.usage();
+        let mut promised = lock(&self.promised);
+        let check = |quota, used: u64, more: u64, max: Option<u64>| match max {
+            Some(max) if more > 0 && used + more > max => {
+                Err(StorageError::QuotaExceeded { quota, max, missing: used + more - max })
             }
-            accounts.insert(user.clone(), Known { password_hash, home: Arc::new(MemoryHome::new()) });
-        }
-        self.account(user)
-    }
-
-    async fn log_in(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
-        let stored = lock(&self.accounts).get(user).map(|known| known.password_hash.clone());
-        if !self.passwords.verify(password, stored).await {
-            return Err(AccountsError::Refused);
-        }
-        self.account(user)
-    }
-
-    async fn log_in_by_token(&self, user: &UserName, token: &Token) -> Result<Account, AccountsError> {
-        if lock(&self.tokens).get(&key(token)) != Some(user) {
-            return Err(AccountsError::Refused);
-        }
-        self.account(user)
-    }
-
-    async fn issue_token(&self, user: &UserName) -> Result<Token, AccountsError> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-        let token = Token::from_random(&bytes);
-        lock(&self.tokens).insert(key(&token), user.clone());
-        Ok(token)
-    }
-
-    async fn revoke_token(&self, token: &Token) -> Result<(), AccountsError> {
-        lock(&self.tokens).remove(&key(token));
+            _ => Ok(()),
+        };
+        check(Quota::Bytes, used.bytes + promised.0, bytes, used.limits.bytes)?;
+        check(Quota::Files, used.files + promised.1, files, used.limits.files)?;
+        *promised = (promised.0 + bytes, promised.1 + files);
         Ok(())
     }
-}
 
-type Tree = BTreeMap<RemotePath, Node>;
-
-#[derive(Debug)]
-struct MemoryHome {
-    tree: Arc<Mutex<Tree>>,
-    kept: Arc<Mutex<Kept>>,
+    pub(super) fn end_promise(&self, (bytes, files): (u64, u64)) {
+        let mut promised = lock(&self.promised);
+        *promised = (promised.0 - bytes, promised.1 - files);
+    }
 }
 
 /// Interrupted uploads that may be resumed, by path, size and the sender's name for the content.
-type Kept = HashMap<(RemotePath, u64, ResumeKey), BytesMut>;
+pub(super) type Kept = HashMap<(RemotePath, u64, ResumeKey), BytesMut>;
 
 #[derive(Debug, Clone)]
-struct Node {
+pub(super) struct Node {
     /// Content and its digest; a directory has none.
-    file: Option<(Bytes, Digest)>,
-    modified: i64,
-    version: u64,
+    pub(super) file: Option<(Bytes, Digest)>,
+    pub(super) modified: i64,
+    pub(super) version: u64,
 }
 
 impl Node {
@@ -136,15 +89,17 @@ impl Node {
     }
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl MemoryHome {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let tree = Tree::from([(RemotePath::root(), Node::directory())]);
-        Self { tree: Arc::new(Mutex::new(tree)), kept: Arc::default() }
+        let tree = Mutex::new(tree);
+        let shared = Shared { tree, kept: Mutex::default(), limits: Mutex::default(), promised: Mutex::default() };
+        Self { shared: Arc::new(shared) }
     }
 }
 
@@ -168,7 +123,8 @@ fn check_parent(tree: &Tree, path: &RemotePath) -> Result<(), StorageError> {
     find_directory(tree, &path.parent().ok_or(StorageError::IsRoot)?)
 }
 
-fn check_target(tree: &Tree, path: &RemotePath, existing: Existing) -> Result<(), StorageError> {
+/// Gives the size of a file that is to be replaced.
+pub(super) fn check_target(tree: &Tree, path: &RemotePath, existing: Existing) -> Result<Option<u64>, StorageError> {
     if path.is_root() {
         return Err(StorageError::NotAFile);
     }
@@ -176,14 +132,43 @@ fn check_target(tree: &Tree, path: &RemotePath, existing: Existing) -> Result<()
     match tree.get(path) {
         Some(Node { file: None, .. }) => Err(StorageError::NotAFile),
         Some(_) if existing == Existing::Refuse => Err(StorageError::Exists),
-        _ => Ok(()),
+        Some(node) => Ok(node.file.as_ref().map(|(content, _)| content.len() as u64)),
+        None => Ok(None),
+    }
+}
+
+impl MemoryHome {
+    fn copy_tree(&self, from: &RemotePath, to: &RemotePath) -> Result<(), StorageError> {
+        let copied: Vec<(String, Node)> = {
+            let tree = lock(&self.shared.tree);
+            check_parent(&tree, to)?;
+            if tree.contains_key(to) {
+                return Err(StorageError::Exists);
+            }
+            if to.is_within(from) {
+                return Err(StorageError::IntoItself);
+            }
+            let inside = tree.iter().filter(|(at, _)| *at == from || at.is_within(from));
+            let rest = |at: &RemotePath| at.as_str().strip_prefix(from.as_str()).unwrap_or_default().to_owned();
+            inside.map(|(at, node)| (rest(at), node.clone())).collect()
+        };
+        let sizes = copied.iter().filter_map(|(_, node)| node.file.as_ref()).map(|(content, _)| content.len() as u64);
+        let promised = (sizes.clone().sum(), sizes.count() as u64);
+        self.shared.promise(promised.0, promised.1)?;
+        let mut tree = lock(&self.shared.tree);
+        for (rest, node) in copied {
+            tree.insert(format!("{to}{rest}").parse().map_err(|_| StorageError::NotFound)?, node);
+        }
+        drop(tree);
+        self.shared.end_promise(promised);
+        Ok(())
     }
 }
 
 #[async_trait]
 impl Home for MemoryHome {
     async fn list(&self, path: &RemotePath, depth: Depth) -> Result<Box<dyn Listing>, StorageError> {
-        let tree = lock(&self.tree);
+        let tree = lock(&self.shared.tree);
         find_directory(&tree, path)?;
         let wanted = |at: &RemotePath| match depth {
             Depth::OneLevel => at.parent().as_ref() == Some(path),
@@ -194,11 +179,11 @@ impl Home for MemoryHome {
     }
 
     async fn stat(&self, path: &RemotePath) -> Result<Entry, StorageError> {
-        Ok(find(&lock(&self.tree), path)?.entry(path))
+        Ok(find(&lock(&self.shared.tree), path)?.entry(path))
     }
 
     async fn make_directory(&self, path: &RemotePath) -> Result<(), StorageError> {
-        let mut tree = lock(&self.tree);
+        let mut tree = lock(&self.shared.tree);
         if tree.contains_key(path) {
             return Err(StorageError::Exists);
         }
@@ -208,7 +193,7 @@ impl Home for MemoryHome {
     }
 
     async fn make_directories(&self, path: &RemotePath) -> Result<(), StorageError> {
-        let mut tree = lock(&self.tree);
+        let mut tree = lock(&self.shared.tree);
         let mut at = RemotePath::root();
         for name in path.components() {
             at = at.join(name).map_err(|_| StorageError::NotFound)?;
@@ -223,7 +208,7 @@ impl Home for MemoryHome {
         if path.is_root() {
             return Err(StorageError::IsRoot);
         }
-        let mut tree = lock(&self.tree);
+        let mut tree = lock(&self.shared.tree);
         find(&tree, path)?;
         if removal == Removal::Single && tree.keys().any(|at| at.is_within(path)) {
             return Err(StorageError::NotEmpty);
@@ -236,7 +221,7 @@ impl Home for MemoryHome {
         if from.is_root() || to.is_root() {
             return Err(StorageError::IsRoot);
         }
-        let mut tree = lock(&self.tree);
+        let mut tree = lock(&self.shared.tree);
         check_parent(&tree, from)?;
         check_parent(&tree, to)?;
         if to.is_within(from) {
@@ -264,18 +249,51 @@ impl Home for MemoryHome {
     }
 
     async fn begin_upload(&self, spec: UploadSpec) -> Result<Box<dyn PartialFile>, StorageError> {
-        check_target(&lock(&self.tree), &spec.path, spec.existing)?;
+        let replaced = check_target(&lock(&self.shared.tree), &spec.path, spec.existing)?;
+        let growth = spec.size.unwrap_or(0).saturating_sub(replaced.unwrap_or(0));
+        let promised = (growth, replaced.is_none().into());
+        self.shared.promise(promised.0, promised.1)?;
         let key = match (&spec.size, &spec.resume) {
             (Some(size), Some(key)) => Some((spec.path.clone(), *size, key.clone())),
             _ => None,
         };
         // Taken out: a second writer begins anew.
-        let content = key.as_ref().and_then(|key| lock(&self.kept).remove(key)).unwrap_or_default();
-        Ok(Box::new(MemoryPartialFile { tree: self.tree.clone(), kept: self.kept.clone(), key, content, spec }))
+        let content = key.as_ref().and_then(|key| lock(&self.shared.kept).remove(key)).unwrap_or_default();
+        let room = spec.size.unwrap_or(0).max(replaced.unwrap_or(0));
+        Ok(Box::new(MemoryPartialFile { shared: self.shared.clone(), key, content, spec, promised, room }))
+    }
+
+    async fn copy(&self, from: &RemotePath, to: &RemotePath, existing: Existing) -> Result<(), StorageError> {
+        let (node, modified) = {
+            let tree = lock(&self.shared.tree);
+            let node = find(&tree, from)?;
+            (node.file.clone(), node.modified)
+        };
+        let Some((content, digest)) = node else { return self.copy_tree(from, to) };
+        if from == to {
+            return if existing == Existing::Refuse { Err(StorageError::Exists) } else { Ok(()) };
+        }
+        let spec = UploadSpec {
+            path: to.clone(),
+            size: Some(content.len() as u64),
+            modified: Some(modified),
+            existing,
+            resume: None,
+        };
+        let mut partial = self.begin_upload(spec).await.map_err(|error| match error {
+            StorageError::NotAFile => StorageError::Exists,
+            error => error,
+        })?;
+        partial.write(content).await?;
+        partial.commit(digest).await.map(drop)
+    }
+
+    async fn usage(&self) -> Result<Usage, StorageError> {
+        Ok(self.shared.usage())
     }
 
     async fn open(&self, path: &RemotePath, offset: u64) -> Result<Box<dyn StoredFile>, StorageError> {
-        let tree = lock(&self.tree);
+        let tree = lock(&self.shared.tree);
         let node = find(&tree, path)?;
         let Some((content, digest)) = node.file.clone() else { return Err(StorageError::NotAFile) };
         let left = usize::try_from(offset).ok().filter(|offset| *offset <= content.len());
@@ -299,60 +317,6 @@ impl Listing for MemoryListing {
     }
 }
 
-struct MemoryPartialFile {
-    tree: Arc<Mutex<Tree>>,
-    kept: Arc<Mutex<Kept>>,
-    /// Under which name it is kept when it is dropped; `None` once it is not worth it.
-    key: Option<(RemotePath, u64, ResumeKey)>,
-    content: BytesMut,
-    spec: UploadSpec,
-}
-
-#[async_trait]
-impl PartialFile for MemoryPartialFile {
-    fn offset(&self) -> u64 {
-        self.content.len() as u64
-    }
-
-    async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
-        self.content.extend_from_slice(&data);
-        match self.spec.size {
-            Some(declared) if self.offset() > declared => {
-                self.key = None;
-                Err(StorageError::SizeMismatch { declared, actual: self.offset() })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn commit(mut self: Box<Self>, claimed: Digest) -> Result<Stored, StorageError> {
-        self.key = None;
-        let size = self.offset();
-        if let Some(declared) = self.spec.size.filter(|declared| *declared != size) {
-            return Err(StorageError::SizeMismatch { declared, actual: size });
-        }
-        let digest = Digest::of(&self.content);
-        if digest != claimed {
-            return Err(StorageError::DigestMismatch);
-        }
-        let mut tree = lock(&self.tree);
-        check_target(&tree, &self.spec.path, self.spec.existing)?;
-        let version = tree.values().map(|node| node.version).max().unwrap_or(0) + 1;
-        let modified = self.spec.modified.unwrap_or_else(now_ms);
-        let content = std::mem::take(&mut self.content).freeze();
-        tree.insert(self.spec.path.clone(), Node { file: Some((content, digest)), modified, version });
-        Ok(Stored { size, digest, version: Version::new(version) })
-    }
-}
-
-impl Drop for MemoryPartialFile {
-    fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            lock(&self.kept).insert(key, std::mem::take(&mut self.content));
-        }
-    }
-}
-
 struct MemoryFile {
     entry: Entry,
     left: Bytes,
@@ -365,9 +329,9 @@ impl StoredFile for MemoryFile {
         &self.entry
     }
 
-    async fn read(&mut self) -> Result<Bytes, StorageError> {
+    async fn read(&mut self) -> Result<Option<Bytes>, StorageError> {
         let len = self.left.len().min(CHUNK_LEN);
-        Ok(self.left.split_to(len))
+        Ok(Some(self.left.split_to(len)).filter(|data| !data.is_empty()))
     }
 
     fn digest(&self) -> Digest {

@@ -1,0 +1,149 @@
+//! What is known of files: rows of digests, and the sums of what they count.
+//!
+//! The file system says which files there are. A row says of one inode that it is counted and which digest it was stored
+//! with. Every row's inode is in `files/` or in `staging/`: a row is written before its file gets its name, and
+//! forgotten after it has lost it, in staging. What a crash leaves in staging gives its row back when staging is cleared;
+//! so nothing else needs to be remembered of a change under way.
+
+use std::collections::BTreeMap;
+
+use netdisk_model::{Digest, Usage, UserName};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::identity::{Found, Identity};
+use super::people::usage;
+use crate::error::{Quota, StorageError};
+
+/// What is known of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileRow {
+    pub(super) identity: Identity,
+    /// Length in bytes.
+    pub(super) size: u64,
+    /// Time of last modification in nanoseconds since 1970-01-01 UTC.
+    pub(super) modified_ns: i64,
+    pub(super) digest: Digest,
+    /// Where it was when the row was written.
+    pub(super) path: String,
+}
+
+impl FileRow {
+    /// Whether the file is still what it was when the row was written, as far as the file system tells.
+    pub(super) fn fits(&self, found: &Found) -> bool {
+        (self.identity, self.size, self.modified_ns) == (found.identity, found.size, found.modified_ns)
+    }
+}
+
+/// The row of a file, if it has one.
+pub(super) fn row(
+    connection: &Connection,
+    user: &UserName,
+    identity: Identity,
+) -> Result<Option<FileRow>, rusqlite::Error> {
+    Ok(row_of_inode(connection, user, identity.inode)?.filter(|row| row.identity == identity))
+}
+
+fn row_of_inode(connection: &Connection, user: &UserName, inode: i64) -> Result<Option<FileRow>, rusqlite::Error> {
+    let query = "SELECT inode, born, size, modified, digest, path FROM files WHERE user = ?1 AND inode = ?2";
+    connection.prepare_cached(query)?.query_row(params![user.as_str(), inode], read_row).optional()
+}
+
+/// Reads a row of `inode, born, size, modified, digest, path`.
+pub(super) fn read_row(row: &rusqlite::Row<'_>) -> Result<FileRow, rusqlite::Error> {
+    Ok(FileRow {
+        identity: Identity { inode: row.get(0)?, born_ns: row.get(1)? },
+        size: row.get::<_, i64>(2)?.cast_unsigned(),
+        modified_ns: row.get(3)?,
+        digest: Digest::from(row.get::<_, [u8; 32]>(4)?),
+        path: row.get(5)?,
+    })
+}
+
+/// Changes of rows in one transaction; the sums follow when it is closed.
+pub(super) struct Ledger<'a> {
+    transaction: &'a Transaction<'a>,
+    /// Bytes and files that came and went, by user.
+    sums: BTreeMap<UserName, (i64, i64)>,
+}
+
+impl<'a> Ledger<'a> {
+    pub(super) fn open(transaction: &'a Transaction<'a>) -> Self {
+        Self { transaction, sums: BTreeMap::new() }
+    }
+
+    /// How many bytes a file counts: none that nobody has counted.
+    pub(super) fn counted(&self, user: &UserName, identity: Identity) -> Result<Option<u64>, StorageError> {
+        Ok(row(self.transaction, user, identity)?.map(|row| row.size))
+    }
+
+    /// Refuses what an account's quota does not hold: a file of `size`, where one that counts `replaced` goes.
+    pub(super) fn check_quota(&self, user: &UserName, size: u64, replaced: Option<u64>) -> Result<(), StorageError> {
+        let mut used = usage(self.transaction, user)?;
+        let (bytes, files) = self.sums.get(user).copied().unwrap_or_default();
+        used.bytes = used.bytes.saturating_add_signed(bytes).saturating_sub(replaced.unwrap_or(0));
+        used.files = used.files.saturating_add_signed(files).saturating_sub(replaced.is_some().into());
+        check(&used, size, 1)
+    }
+
+    /// Writes a row, in place of whatever had that inode before.
+    pub(super) fn remember(&mut self, user: &UserName, row: &FileRow) -> Result<(), StorageError> {
+        self.forget_inode(user, row.identity.inode)?;
+        let insert =
+            "INSERT INTO files (user, inode, born, size, modified, digest, path) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        self.transaction.prepare_cached(insert)?.execute(params![
+            user.as_str(),
+            row.identity.inode,
+            row.identity.born_ns,
+            row.size.cast_signed(),
+            row.modified_ns,
+            row.digest.as_bytes(),
+            row.path,
+        ])?;
+        self.add(user, row.size.cast_signed(), 1);
+        Ok(())
+    }
+
+    /// Deletes the row of a file, if it has one, and gives back what it counted.
+    pub(super) fn forget(&mut self, user: &UserName, identity: Identity) -> Result<(), StorageError> {
+        match row(self.transaction, user, identity)? {
+            Some(_) => self.forget_inode(user, identity.inode),
+            None => Ok(()),
+        }
+    }
+
+    fn forget_inode(&mut self, user: &UserName, inode: i64) -> Result<(), StorageError> {
+        let delete = "DELETE FROM files WHERE user = ?1 AND inode = ?2 RETURNING size";
+        let mut delete = self.transaction.prepare_cached(delete)?;
+        if let Some(size) = delete.query_row(params![user.as_str(), inode], |row| row.get(0)).optional()? {
+            let size: i64 = size;
+            self.add(user, -size, -1);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, user: &UserName, bytes: i64, files: i64) {
+        let sums = self.sums.entry(user.clone()).or_default();
+        *sums = (sums.0 + bytes, sums.1 + files);
+    }
+
+    /// Writes the sums and says whose changed; the transaction is then ready to be committed.
+    pub(super) fn close(self) -> Result<Vec<UserName>, StorageError> {
+        let update = "UPDATE accounts SET bytes_used = bytes_used + ?2, files_used = files_used + ?3 WHERE user = ?1";
+        for (user, (bytes, files)) in &self.sums {
+            self.transaction.prepare_cached(update)?.execute(params![user.as_str(), bytes, files])?;
+        }
+        Ok(self.sums.into_keys().collect())
+    }
+}
+
+/// Refuses `bytes` and `files` more than are used, where a limit does not hold them.
+pub(super) fn check(used: &Usage, bytes: u64, files: u64) -> Result<(), StorageError> {
+    let of = |quota, used: u64, more: u64, limit: Option<u64>| match limit {
+        Some(max) if more > 0 && used.saturating_add(more) > max => {
+            Err(StorageError::QuotaExceeded { quota, max, missing: used.saturating_add(more) - max })
+        }
+        _ => Ok(()),
+    };
+    of(Quota::Bytes, used.bytes, bytes, used.limits.bytes)?;
+    of(Quota::Files, used.files, files, used.limits.files)
+}

@@ -1,0 +1,405 @@
+//! A file in staging on its way into the tree: written, hashed, synced, and put in its place as a [`Change`].
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use netdisk_model::{Digest, EntryKind, RemotePath};
+use rustix::fs::{AtFlags, OFlags, RenameFlags, Timespec, Timestamps};
+use rustix::io::Errno;
+use tokio::sync::oneshot;
+
+use super::committer::Change;
+use super::confined::FILE_MODE;
+use super::home::HomeState;
+use super::identity::{Found, Identity};
+use super::ledger::{FileRow, Ledger};
+use super::meter::{Reservation, Room};
+use super::sabotage::{self, Sabotage};
+use super::staging::{self, Kind, Resumable};
+use super::sync::sync_file;
+use crate::error::StorageError;
+use crate::home::{Existing, Stored, UploadSpec};
+
+/// Files longer than this are synced before they join a group: the others need not wait for them.
+const SYNC_APART_LEN: u64 = 1024 * 1024;
+
+/// Bytes of an unknown size that are promised at once.
+const PROMISE_LEN: u64 = 16 * 1024 * 1024;
+
+/// A file in staging.
+pub(super) struct Staged {
+    pub(super) home: Arc<HomeState>,
+    name: String,
+    at_drop: AtDrop,
+    pub(super) file: File,
+    /// Where what is kept is copied from, when another upload writes to it, and the name of that.
+    copied_from: Option<(File, String)>,
+    hash: blake3::Hasher,
+    spec: UploadSpec,
+    reservation: Reservation,
+    /// Bytes written and promised, where the size is not known beforehand.
+    written: u64,
+    promised: u64,
+}
+
+/// What becomes of a staged file that is dropped.
+#[derive(PartialEq, Eq)]
+enum AtDrop {
+    /// It is unlinked.
+    Unlink,
+    /// It stays: for resuming, or because its name has gone into the tree and may be another's by now.
+    Leave,
+    /// It takes the place of what it was copied from, if nobody writes to that any more.
+    Offer,
+}
+
+impl Staged {
+    /// Makes or finds the staged file; gives how many bytes it holds already. Blocks.
+    pub(super) fn open(home: Arc<HomeState>, spec: UploadSpec) -> Result<(Box<Self>, u64), StorageError> {
+        let replaced = check_target(&home, &spec)?;
+        if sabotage::is(Sabotage::InPlace) {
+            return Self::open_in_place(home, spec);
+        }
+        let resumable = match staging::resume_name(&spec) {
+            Some(name) => Some((staging::open_resumable(&home.staging, &name)?, name)),
+            None => None,
+        };
+        let (name, at_drop, file, copied_from) = match resumable {
+            Some((Resumable::Ours(file), name)) => (name, AtDrop::Leave, file, None),
+            Some((Resumable::Theirs(theirs), resume_name)) => {
+                let name = home.run.fresh(Kind::Upload);
+                let file = staging::create(&home.staging, &name)?;
+                (name, AtDrop::Offer, file, Some((theirs, resume_name)))
+            }
+            None => {
+                let name = home.run.fresh(Kind::Upload);
+                let file = staging::create(&home.staging, &name)?;
+                (name, AtDrop::Unlink, file, None)
+            }
+        };
+        let reservation = home.meter.reserve(&home.staging, Room::default())?;
+        let hash = blake3::Hasher::new();
+        let (written, promised) = (0, 0);
+        let mut staged =
+            Box::new(Self { home, name, at_drop, file, copied_from, hash, spec, reservation, written, promised });
+        let kept = staged.kept()?;
+        if let Err(error) = staged.reserve(kept, replaced) {
+            // Nothing is kept that there is no room for.
+            if kept == 0 {
+                staged.discard();
+            }
+            return Err(error);
+        }
+        Ok((staged, kept))
+    }
+
+    /// What [`Sabotage::InPlace`] has for a staged file: the file itself. Blocks.
+    fn open_in_place(home: Arc<HomeState>, spec: UploadSpec) -> Result<(Box<Self>, u64), StorageError> {
+        let (parent, name) = open_target(&home, &spec.path)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&parent, name, flags, FILE_MODE)?.into();
+        let reservation = home.meter.reserve(&home.staging, Room::default())?;
+        let (name, at_drop, hash) = (String::new(), AtDrop::Leave, blake3::Hasher::new());
+        let (copied_from, written, promised) = (None, 0, u64::MAX);
+        Ok((Box::new(Self { home, name, at_drop, file, copied_from, hash, spec, reservation, written, promised }), 0))
+    }
+
+    /// How many bytes are there already.
+    fn kept(&self) -> Result<u64, StorageError> {
+        let kept = self.copied_from.as_ref().map_or(&self.file, |(theirs, _)| theirs).metadata()?.len();
+        if self.spec.size.is_some_and(|size| kept > size) {
+            self.file.set_len(0)?;
+            return Ok(0);
+        }
+        Ok(kept)
+    }
+
+    /// Promises room for the whole file, where its size is known: an overwrite counts the difference.
+    fn reserve(&mut self, kept: u64, replaced: Option<u64>) -> Result<(), StorageError> {
+        let size = self.spec.size.unwrap_or(0);
+        let growth = size.saturating_sub(replaced.unwrap_or(0));
+        let on_disk = if self.copied_from.is_some() { 0 } else { kept };
+        let room = Room { growth, files: replaced.is_none().into(), unwritten: size.saturating_sub(on_disk) };
+        self.promised = replaced.unwrap_or(0);
+        self.reservation.grow(&self.home.staging, room)
+    }
+
+    /// Whether dropping it takes its time: unlinking a large file does.
+    pub(super) fn is_slow_to_drop(&self) -> bool {
+        self.at_drop != AtDrop::Leave
+    }
+
+    /// What was received before is not to be kept when this is dropped.
+    pub(super) fn discard(&mut self) {
+        self.at_drop = AtDrop::Unlink;
+    }
+
+    /// Appends bytes. Blocks.
+    pub(super) fn write(&mut self, data: &[u8]) -> Result<(), StorageError> {
+        let written = self.append(data);
+        if written.is_err() {
+            // A disk that is full, or fails, is not to keep the half of it.
+            self.discard();
+        }
+        written
+    }
+
+    fn append(&mut self, data: &[u8]) -> Result<(), StorageError> {
+        let len = data.len() as u64;
+        if self.spec.size.is_none() && self.written + len > self.promised {
+            let more = len.max(PROMISE_LEN);
+            let room = |more| Room { growth: more, files: 0, unwritten: more };
+            // Near the end of the quota, what is there and no more.
+            let granted = match self.reservation.grow(&self.home.staging, room(more)) {
+                Ok(()) => more,
+                Err(_) => self.reservation.grow(&self.home.staging, room(len)).map(|()| len)?,
+            };
+            self.promised = self.promised.max(self.written) + granted;
+        }
+        self.file.write_all(data)?;
+        self.reservation.written(len);
+        self.hash.update(data);
+        self.written += len;
+        Ok(())
+    }
+
+    /// Reads and hashes the next `len` bytes of what was kept; copies them where they are another's. Blocks.
+    pub(super) fn take_prefix(&mut self, len: u64) -> Result<(), StorageError> {
+        let Self { file, copied_from, hash, reservation, .. } = &mut *self;
+        let read = match copied_from {
+            None => io::copy(&mut file.take(len), hash)?,
+            Some((theirs, _)) => io::copy(&mut theirs.take(len), &mut Both { hash, file, reservation })?,
+        };
+        self.written += read;
+        if read == len { Ok(()) } else { Err(StorageError::Changed) }
+    }
+
+    /// Compares the digest and hands the file in to get its name; `done` is told what came of it. Blocks.
+    pub(super) fn commit(mut self: Box<Self>, claimed: Digest, done: oneshot::Sender<Result<Stored, StorageError>>) {
+        // What fails from here on would fail again: nothing is kept.
+        if !sabotage::is(Sabotage::InPlace) {
+            self.discard();
+        }
+        match self.seal(claimed) {
+            Ok((row, needs_sync)) => {
+                let committer = self.home.committer.clone();
+                let parent = None;
+                committer.submit(Box::new(Store {
+                    staged: self,
+                    row,
+                    needs_sync,
+                    parent,
+                    replaced: None,
+                    grave: None,
+                    done,
+                }));
+            }
+            Err(error) => {
+                // Whoever hears of it may try again at once.
+                drop(self);
+                drop(done.send(Err(error)));
+            }
+        }
+    }
+
+    /// Gives back what was promised for it; nothing more is written.
+    pub(super) fn end_promise(&mut self) {
+        self.reservation.end();
+    }
+
+    fn seal(&mut self, claimed: Digest) -> Result<(FileRow, bool), StorageError> {
+        let digest = Digest::from(self.hash.finalize());
+        if digest != claimed {
+            // The prefix may be wrong: whoever resumes it next would fail as well.
+            if let Some((_, name)) = &self.copied_from {
+                staging::unlink(&self.home.staging, name, AtFlags::empty())?;
+            }
+            return Err(StorageError::DigestMismatch);
+        }
+        if let Some(modified) = self.spec.modified {
+            set_modified(&self.file, modified)?;
+        }
+        let needs_sync = self.written <= SYNC_APART_LEN;
+        if !needs_sync {
+            sync_file(&self.file)?;
+        }
+        let Found { identity, size, modified_ns, .. } = Found::of(&self.file)?;
+        let path = self.spec.path.to_string();
+        Ok((FileRow { identity, size, modified_ns, digest, path }, needs_sync))
+    }
+}
+
+/// Refuses what the commit would refuse, before a body has travelled for nothing. Gives the size of a file that is to
+/// be replaced.
+fn check_target(home: &HomeState, spec: &UploadSpec) -> Result<Option<u64>, StorageError> {
+    let (parent, name) = open_target(home, &spec.path)?;
+    Ok(look_at_target(&parent, name, spec.existing)?.map(|found| found.size))
+}
+
+/// Opens the parent of a path at which a file is to stand.
+fn open_target<'path>(home: &HomeState, path: &'path RemotePath) -> Result<(OwnedFd, &'path str), StorageError> {
+    home.files.open_parent(path).map_err(|error| match error {
+        StorageError::IsRoot => StorageError::NotAFile,
+        error => error,
+    })
+}
+
+/// What stands where a file is to stand: nothing, or a file that may be replaced.
+fn look_at_target(parent: &OwnedFd, name: &str, existing: Existing) -> Result<Option<Found>, StorageError> {
+    match Found::at(parent, name) {
+        Ok(found) if found.kind != EntryKind::File => Err(StorageError::NotAFile),
+        Ok(_) if existing == Existing::Refuse => Err(StorageError::Exists),
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives a staged file its name.
+struct Store {
+    staged: Box<Staged>,
+    row: FileRow,
+    needs_sync: bool,
+    parent: Option<OwnedFd>,
+    /// The file that stands there, as it was when the change was prepared.
+    replaced: Option<Found>,
+    /// Where that one lies in staging.
+    grave: Option<String>,
+    done: oneshot::Sender<Result<Stored, StorageError>>,
+}
+
+impl Change for Store {
+    fn home(&self) -> &Arc<HomeState> {
+        &self.staged.home
+    }
+
+    fn target(&self) -> Option<&RemotePath> {
+        Some(&self.staged.spec.path)
+    }
+
+    fn prepare(&mut self) -> Result<(), StorageError> {
+        let (parent, name) = open_target(&self.staged.home, &self.staged.spec.path)?;
+        self.replaced = look_at_target(&parent, name, self.staged.spec.existing)?;
+        self.parent = Some(parent);
+        if self.needs_sync {
+            sync_file(&self.staged.file)?;
+        }
+        Ok(())
+    }
+
+    fn recorded(&self) -> Option<Identity> {
+        Some(self.row.identity)
+    }
+
+    fn record(&mut self, ledger: &mut Ledger<'_>) -> Result<(), StorageError> {
+        let user = self.staged.home.meter.user();
+        let replaced = match self.replaced {
+            Some(found) => ledger.counted(user, found.identity)?,
+            None => None,
+        };
+        ledger.check_quota(user, self.row.size, replaced)?;
+        ledger.remember(user, &self.row)
+    }
+
+    fn reservation(&mut self) -> Option<&mut Reservation> {
+        Some(&mut self.staged.reservation)
+    }
+
+    fn perform(&mut self) -> Result<Vec<OwnedFd>, StorageError> {
+        let parent = self.parent.take().ok_or(StorageError::NotFound)?;
+        if sabotage::is(Sabotage::InPlace) {
+            return Ok(vec![parent]);
+        }
+        let Staged { home, name, spec, .. } = &*self.staged;
+        let target = spec.path.name().ok_or(StorageError::NotAFile)?;
+        let flags = match self.replaced {
+            Some(_) => RenameFlags::empty(),
+            None => RenameFlags::NOREPLACE,
+        };
+        if self.replaced.is_some() {
+            self.grave = home.link_to_staging(&parent, target)?;
+        }
+        let renamed = rustix::fs::renameat_with(&home.staging, name, &parent, target, flags);
+        if let Err(error) = renamed {
+            if let Some(grave) = self.grave.take() {
+                staging::unlink(&home.staging, grave, AtFlags::empty())?;
+            }
+            return Err(error.into());
+        }
+        self.staged.at_drop = AtDrop::Leave;
+        Ok(vec![parent])
+    }
+
+    fn grave(&mut self) -> Option<String> {
+        self.grave.take()
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StorageError>) {
+        let FileRow { size, digest, .. } = self.row;
+        let stored =
+            outcome.and_then(|()| Ok(Stored { size, digest, version: Found::of(&self.staged.file)?.version() }));
+        let Self { staged, done, .. } = *self;
+        drop(staged);
+        // Whoever asked may have gone.
+        drop(done.send(stored));
+    }
+}
+
+impl HomeState {
+    /// Gives what is about to be replaced a name in staging, so that its row is forgotten whatever happens. `None` where
+    /// that cannot be: the file is somebody else's, or has as many names as it may.
+    pub(super) fn link_to_staging(&self, parent: &OwnedFd, name: &str) -> Result<Option<String>, StorageError> {
+        let grave = self.run.fresh(Kind::Grave);
+        match rustix::fs::linkat(parent, name, &self.staging, &grave, AtFlags::empty()) {
+            Ok(()) => Ok(Some(grave)),
+            Err(Errno::PERM | Errno::MLINK | Errno::NOENT | Errno::NOTSUP) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Writes to both.
+struct Both<'a> {
+    hash: &'a mut blake3::Hasher,
+    file: &'a mut File,
+    reservation: &'a mut Reservation,
+}
+
+impl io::Write for Both<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.file.write_all(data)?;
+        self.reservation.written(data.len() as u64);
+        self.hash.update(data);
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if self.at_drop == AtDrop::Leave {
+            return;
+        }
+        if let (AtDrop::Offer, Some((theirs, name))) = (&self.at_drop, &self.copied_from) {
+            match staging::offer(&self.home.staging, &self.name, (theirs, name), self.written) {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(name, %error, "what came of an upload is not kept"),
+            }
+        }
+        if let Err(error) = staging::unlink(&self.home.staging, &self.name, AtFlags::empty()) {
+            tracing::warn!(name = self.name, %error, "a discarded upload stays in staging until it is next put in order");
+        }
+    }
+}
+
+/// Sets the time of last modification, in milliseconds since 1970-01-01 UTC. Blocks.
+pub(super) fn set_modified(file: &File, modified_ms: i64) -> Result<(), StorageError> {
+    let modified = Timespec { tv_sec: modified_ms.div_euclid(1000), tv_nsec: modified_ms.rem_euclid(1000) * 1_000_000 };
+    Ok(rustix::fs::futimens(file, &Timestamps { last_access: modified, last_modification: modified })?)
+}

@@ -1,0 +1,208 @@
+//! The staging directory of a home: what is not in the tree yet, or no more. It is the journal of the store.
+//!
+//! ```text
+//!   resume-<hash>       what has come of an upload that can be resumed
+//!   upload-<run>-<id>   any other upload under way
+//!   copy-<run>-<id>     a tree that is being copied
+//!   grave-<run>-<id>    what has lost its name in the tree: removed, or replaced
+//!   backup-<run>-<id>   a tree of links that a backup reads, locked as long as it does
+//! ```
+//!
+//! `<run>` is of the open store: what has another one was left by a crash. Clearing it gives back what it counts. A file
+//! that has another name still, in the tree or in a backup, is counted by that one.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use netdisk_model::EntryKind;
+use rustix::fs::{AtFlags, Dir, FlockOperation, OFlags};
+use rustix::io::Errno;
+
+use super::confined::{FILE_MODE, open_directory_in};
+use super::identity::{Found, Identity};
+use super::removal::{Undertaker, take_apart};
+use crate::error::StorageError;
+use crate::home::UploadSpec;
+
+/// How long an interrupted upload waits to be resumed.
+const RESUMABLE_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// What the names of uploads that can be resumed begin with.
+const RESUMABLE: &str = "resume-";
+
+/// The name of an open store among all that ever were.
+#[derive(Debug, Clone)]
+pub(super) struct Run(Arc<str>);
+
+impl Run {
+    pub(super) fn new() -> Self {
+        Self(random(8).into())
+    }
+
+    /// A name in staging that nothing else has.
+    pub(super) fn fresh(&self, kind: Kind) -> String {
+        format!("{}-{}-{}", kind.name(), self.0, random(16))
+    }
+
+    /// Whether it has made this thing: then it is no debris.
+    fn has_made(&self, name: &CStr) -> bool {
+        name.to_str().is_ok_and(|name| name.split('-').nth(1) == Some(&*self.0))
+    }
+}
+
+/// What a thing in staging is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Upload,
+    Copy,
+    Grave,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Upload => "upload",
+            Self::Copy => "copy",
+            Self::Grave => "grave",
+        }
+    }
+}
+
+fn random(len: usize) -> String {
+    let mut bytes = vec![0; len];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    hex::encode(bytes)
+}
+
+/// The name of an upload that can be resumed: found again without a record anywhere.
+pub(super) fn resume_name(spec: &UploadSpec) -> Option<String> {
+    let (size, key) = (spec.size?, spec.resume.as_ref()?);
+    let mut hash = blake3::Hasher::new();
+    hash.update(&size.to_le_bytes()).update(key.as_str().as_bytes()).update(b"\0");
+    hash.update(spec.path.as_str().as_bytes());
+    Some(format!("{RESUMABLE}{}", hash.finalize().to_hex()))
+}
+
+/// Makes a file in staging.
+pub(super) fn create(staging: &OwnedFd, name: &str) -> Result<File, StorageError> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(staging, name, flags, FILE_MODE)?.into())
+}
+
+/// What has come of an upload that can be resumed.
+pub(super) enum Resumable {
+    Ours(File),
+    /// Another upload writes to it.
+    Theirs(File),
+}
+
+/// Opens or makes what has come of the upload `name`, and locks it.
+pub(super) fn open_resumable(staging: &OwnedFd, name: &str) -> Result<Resumable, StorageError> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    loop {
+        let file: File = rustix::fs::openat(staging, name, flags, FILE_MODE)?.into();
+        if !try_lock(&file)? {
+            return Ok(Resumable::Theirs(file));
+        }
+        // Between open and lock its last writer may have committed or discarded it: then it is another file's name.
+        let opened = Found::of(&file)?.identity;
+        if Found::at(staging, name).is_ok_and(|named| named.identity == opened) {
+            return Ok(Resumable::Ours(file));
+        }
+    }
+}
+
+/// Lets the staged file `copy` of `len` bytes take the place of what it was copied from, unless somebody writes to that or
+/// has more of it. Says whether it did.
+pub(super) fn offer(staging: &OwnedFd, copy: &str, from: (&File, &str), len: u64) -> io::Result<bool> {
+    let (theirs, name) = from;
+    // Its writer committed or discarded it: nobody is to go on with it.
+    let is_there = Found::at(staging, name)
+        .is_ok_and(|named| Found::of(theirs).is_ok_and(|found| found.identity == named.identity));
+    if !is_there || !try_lock(theirs)? || theirs.metadata()?.len() > len {
+        return Ok(false);
+    }
+    rustix::fs::renameat(staging, copy, staging, name)?;
+    Ok(true)
+}
+
+fn try_lock(file: impl AsFd) -> io::Result<bool> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Unlinks something that may be gone already.
+pub(super) fn unlink(directory: impl AsFd, name: impl rustix::path::Arg, flags: AtFlags) -> io::Result<()> {
+    match rustix::fs::unlinkat(directory, name, flags) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Clears what crashes left and what nobody came back for; `undertaker` gives back what it counts. Blocks.
+pub(super) fn sweep(staging: &OwnedFd, undertaker: &Undertaker<'_>) -> io::Result<()> {
+    let mut files = Vec::new();
+    let mut directories = Vec::new();
+    for found in Dir::read_from(staging)? {
+        let found = found?;
+        let name = found.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") || undertaker.run.has_made(name) {
+            continue;
+        }
+        let stat = match Found::at(staging, name) {
+            Ok(stat) => stat,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        match stat.kind {
+            EntryKind::Directory => directories.push(name.to_owned()),
+            EntryKind::File if is_resumable(name) => sweep_resumable(staging, name, &stat, undertaker)?,
+            EntryKind::File | EntryKind::Other => files.push((name.to_owned(), stat)),
+        }
+    }
+    undertaker.bury(staging, &files)?;
+    for directory in directories {
+        // A backup of another process reads in there.
+        if try_lock(open_directory_in(staging, &directory)?)? {
+            take_apart(staging, directory, undertaker)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_resumable(name: &CStr) -> bool {
+    name.to_bytes().starts_with(RESUMABLE.as_bytes())
+}
+
+/// An upload that was about to be committed when the server crashed has a row already: it is not counted before it is.
+fn sweep_resumable(staging: &OwnedFd, name: &CStr, stat: &Found, undertaker: &Undertaker<'_>) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = match rustix::fs::openat(staging, name, flags, rustix::fs::Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    // Whoever writes to it cares for it.
+    if !try_lock(&file)? {
+        return Ok(());
+    }
+    let now_secs = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().cast_signed();
+    let age_secs = now_secs - stat.modified_ns.div_euclid(1_000_000_000);
+    if age_secs < RESUMABLE_FOR.as_secs().cast_signed() {
+        return undertaker.give_back(&[stat.identity]);
+    }
+    undertaker.bury(staging, &[(name.to_owned(), *stat)])
+}
+
+/// The identities of files that lose their last name when it is unlinked.
+pub(super) fn last_names(files: &[(std::ffi::CString, Found)]) -> Vec<Identity> {
+    let lost = |found: &Found| found.kind == EntryKind::File && found.links <= 1;
+    files.iter().filter(|(_, found)| lost(found)).map(|(_, found)| found.identity).collect()
+}

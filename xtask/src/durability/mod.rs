@@ -1,0 +1,168 @@
+//! Shows that what was acknowledged is there, whatever happens: the promises P1 to P4, P14 and P16 of SECURITY.md.
+//!
+//! - `proof`: the list: which promise, what it needs, how often, which broken variants must be found out.
+//! - `crashes`: kills, power cuts and stops, over a `scene` of `writer`s under one `load`.
+//! - `operation`, `ledger`: what writers do, and what they know must be there afterwards.
+//! - `server`, `programs`, `mounts`: the program under proof, and the disks that are taken from it.
+//! - `order`: what stands behind an acknowledgement, call by call (`steps`, `strace`).
+//! - `lines`: connections that are cut.
+//! - `stops`: stops, with uploads under way that stall.
+//! - `relay`: a line that fails where it is told to.
+//! - `report`: the table.
+//!
+//! Nothing in here knows how the store works: it looks through the client library, at plain files, and at system calls.
+
+mod crashes;
+mod ledger;
+mod lines;
+mod load;
+mod mounts;
+mod operation;
+mod order;
+mod programs;
+mod proof;
+mod relay;
+mod report;
+mod scene;
+mod server;
+mod steps;
+mod stops;
+mod strace;
+mod writer;
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use tempfile::TempDir;
+
+use self::programs::Programs;
+use self::proof::{Extent, Proof, Trial};
+use self::report::{Control, Report, Row, Tally};
+use self::server::Program;
+
+/// Where it is set, a proof that would be skipped fails.
+const REQUIRE_ROOT: &str = "NETDISK_PROVE_REQUIRE_ROOT";
+
+/// A broken variant is tried so often at most: one that is not found out by then might never be.
+const CONTROL_ROUNDS: u64 = 60;
+
+/// How much, and with which dice.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Some minutes, for every day
+    #[arg(long, required_unless_present = "full", conflicts_with = "full")]
+    quick: bool,
+    /// Until the numbers mean something: hours
+    #[arg(long)]
+    full: bool,
+    /// Run only the negative controls: each must be found out
+    #[arg(long)]
+    control: bool,
+    /// Only these promises, such as `P2,P16`
+    #[arg(long, value_delimiter = ',', value_name = "PROMISE")]
+    only: Vec<String>,
+    /// What the operations are chosen by; a random one is taken and printed
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// Tries everything and prints the table.
+pub(crate) fn prove(root: &Path, args: &Args) -> Result<()> {
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
+    let extent = if args.full { Extent::Full } else { Extent::Quick };
+    let folder = tempfile::Builder::new().prefix("netdisk-prove-").tempdir()?;
+    eprintln!("durability: seed {seed}, in {}", folder.path().display());
+    let programs = Programs::build(root, extent, folder.path())?;
+    let house = House { programs, folder, extent, seed };
+    let mut report = Report {
+        commit: report::commit(root)?,
+        seed,
+        rows: Vec::new(),
+        controls: Vec::new(),
+        skipped: Vec::new(),
+        kept: None,
+    };
+    let chosen = |proof: &Proof| args.only.is_empty() || args.only.iter().any(|only| only == proof.promise());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    for proof in Proof::ALL.iter().copied().filter(chosen) {
+        if let Some(lacking) = proof.lacks() {
+            report.skipped.push((proof, lacking));
+            continue;
+        }
+        runtime.block_on(house.run(proof, args.control, &mut report));
+    }
+    house.finish(&mut report);
+    println!("{report}");
+    if report.has_failed() {
+        bail!("a promise does not hold, or a control was not found out");
+    }
+    if !report.skipped.is_empty() && std::env::var_os(REQUIRE_ROOT).is_some() {
+        bail!("{REQUIRE_ROOT} is set, and something was skipped");
+    }
+    if report.rows.is_empty() && report.controls.is_empty() {
+        bail!("nothing was tried");
+    }
+    Ok(())
+}
+
+/// What all proofs stand in.
+struct House {
+    programs: Programs,
+    folder: TempDir,
+    extent: Extent,
+    seed: u64,
+}
+
+impl House {
+    /// Runs a proof, unless only controls are asked for, and its controls.
+    async fn run(&self, proof: Proof, only_controls: bool, report: &mut Report) {
+        if !only_controls {
+            let mut tally = self.attempt(proof, self.programs.sound(), proof.rounds(self.extent)).await;
+            let also = tally.also.take();
+            report.rows.push(Row::new(proof, tally));
+            report.rows.extend(also);
+        }
+        for sabotage in proof.controls() {
+            let tally = self.attempt(proof, self.programs.broken(sabotage), CONTROL_ROUNDS).await;
+            let more = tally.failures.len().saturating_sub(1);
+            let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+            let found = tally.failures.first().map(|finding| format!("{finding}{more}"));
+            report.controls.push(Control { proof, sabotage, tries: tally.n, found });
+        }
+    }
+
+    /// What went wrong on the way counts as a failure of a sound program, and not as the finding that a control needs.
+    async fn attempt(&self, proof: Proof, program: Program, rounds: u64) -> Tally {
+        let is_control = program.sabotage.is_some();
+        let name =
+            format!("{}-{:?}{}", proof.promise(), proof, program.sabotage.map(|s| format!("-{s}")).unwrap_or_default());
+        eprintln!("durability: {name}");
+        let folder = self.folder.path().join(&name);
+        let crowd = match (is_control, self.extent) {
+            (true, _) => 0,
+            (false, Extent::Quick) => 10_000,
+            (false, Extent::Full) => 100_000,
+        };
+        let trial = Trial { program, folder: folder.clone(), rounds, crowd, seed: self.seed };
+        let ran = match std::fs::create_dir_all(&folder) {
+            Ok(()) => proof.run(trial).await,
+            Err(error) => Err(error.into()),
+        };
+        let shorten = |finding: String| finding.replace(&format!("{}/", folder.display()), "");
+        match ran {
+            Ok(tally) => Tally { failures: tally.failures.into_iter().map(shorten).collect(), ..tally },
+            Err(error) if is_control => {
+                eprintln!("durability: {name}: {error:#}");
+                Tally::default()
+            }
+            Err(error) => Tally { failures: vec![format!("{error:#}")], ..Tally::default() },
+        }
+    }
+
+    /// Keeps the stores where something failed, for whoever wants to look.
+    fn finish(self, report: &mut Report) {
+        if report.has_failed() {
+            report.kept = Some(self.folder.keep());
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The list of proofs: which promise each is about, what it needs, how often it is tried, and what must be found out.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::crashes::{Blow, Storm};
+use super::lines;
+use super::mounts::{self, Image, PowerSwitch};
+use super::order;
+use super::report::Tally;
+use super::server::Program;
+use super::stops;
+use super::strace;
+
+/// A way to try a promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    Kills,
+    Cuts,
+    Order,
+    Lines,
+    Stops,
+}
+
+/// How much is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Some minutes, in every check of a change.
+    Quick,
+    /// Until the numbers mean something.
+    Full,
+}
+
+/// One run of a proof, with a sound program or a broken one.
+#[derive(Debug, Clone)]
+pub(super) struct Trial {
+    pub(super) program: Program,
+    /// Empty, and its own.
+    pub(super) folder: PathBuf,
+    pub(super) rounds: u64,
+    /// Files that somebody else has in the store.
+    pub(super) crowd: usize,
+    pub(super) seed: u64,
+}
+
+impl Trial {
+    /// Whether this finding is what the trial is about. A broken program fails in other ways, too; a control counts for
+    /// what it does to the files.
+    pub(super) fn counts(&self, finding: &str) -> bool {
+        self.program.sabotage.is_none() || finding.contains("lost: ") || finding.contains("torn: ")
+    }
+}
+
+impl Proof {
+    /// A place for P15, silent damage, once there is something that looks for it.
+    pub(super) const ALL: &[Self] = &[Self::Kills, Self::Cuts, Self::Order, Self::Lines, Self::Stops];
+
+    pub(super) fn promise(self) -> &'static str {
+        match self {
+            Self::Kills => "P1",
+            Self::Cuts | Self::Order => "P2",
+            Self::Lines => "P3",
+            Self::Stops => "P16",
+        }
+    }
+
+    pub(super) fn how(self) -> &'static str {
+        match self {
+            Self::Kills => "`kill -9` under 8 writers",
+            Self::Cuts => "power cut of an ext4 under 8 writers",
+            Self::Order => "order of system calls behind an acknowledgement",
+            Self::Lines => "connection cut during an overwrite",
+            Self::Stops => "SIGTERM under 8 writers",
+        }
+    }
+
+    /// The broken variants that must be found out.
+    pub(super) fn controls(self) -> &'static [&'static str] {
+        match self {
+            Self::Kills => &["ack-first"],
+            Self::Cuts => &["no-file-sync", "no-directory-sync"],
+            Self::Order => &["no-file-sync", "no-directory-sync", "ack-first", "in-place"],
+            Self::Lines => &["in-place"],
+            Self::Stops => &["ack-first"],
+        }
+    }
+
+    /// Why it cannot be tried here, if so.
+    pub(super) fn lacks(self) -> Option<String> {
+        match self {
+            Self::Kills | Self::Lines | Self::Stops => None,
+            Self::Cuts => mounts::why_not(),
+            Self::Order => strace::why_not(),
+        }
+    }
+
+    pub(super) fn rounds(self, extent: Extent) -> u64 {
+        match (self, extent) {
+            // Each step once: they are always the same.
+            (Self::Order, _) => 1,
+            (Self::Kills, Extent::Quick) => 40,
+            (Self::Cuts, Extent::Quick) => 25,
+            // Of large overwrites; the points of the small one are always all of them.
+            (Self::Lines, Extent::Quick) => 30,
+            (Self::Stops, Extent::Quick) => 10,
+            (Self::Kills | Self::Cuts | Self::Lines, Extent::Full) => 1_000,
+            (Self::Stops, Extent::Full) => 200,
+        }
+    }
+
+    pub(super) async fn run(self, trial: Trial) -> Result<Tally> {
+        match self {
+            Self::Kills => Storm::new(trial).rage(Blow::Kill).await,
+            Self::Cuts => {
+                let image = Image::make(&trial.folder)?;
+                Storm::new(trial).rage(Blow::Cut(image, PowerSwitch::new()?)).await
+            }
+            Self::Order => order::prove(trial).await,
+            Self::Lines => lines::prove(trial).await,
+            Self::Stops => stops::prove(trial).await,
+        }
+    }
+}
