@@ -342,6 +342,11 @@ pub(crate) struct Redial {
 }
 
 impl Redial {
+    /// The same way with another token.
+    pub(crate) fn with(self, token: Token) -> Self {
+        Self { token, ..self }
+    }
+
     /// Dials and logs in again; the same trust is asked for.
     pub(crate) async fn dial(&self, user: &UserName) -> Result<Client, ClientError> {
         dial(&self.endpoint, &self.trust).await?.log_in_by_token(user, self.token.clone()).await

@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+mod account;
 mod caps;
 mod client;
 mod dial;

@@ -157,7 +157,13 @@ async fn register(
     registered.map_err(refused)
 }
 
-async fn log_in(server: &Server, network: Network, user: UserName, password: Password) -> Result<Account, Fault> {
+/// Checks a password: the limiter has the first word.
+pub(crate) async fn log_in(
+    server: &Server,
+    network: Network,
+    user: UserName,
+    password: Password,
+) -> Result<Account, Fault> {
     let attempt = server.limiter.begin_password(network, &user).map_err(wait)?;
     let place = server.gate.admit_login(network, attempt.is_known()).ok_or_else(too_many_logins)?;
     let logged_in = server.accounts.log_in(&user, password).await;
@@ -176,7 +182,7 @@ async fn log_in_by_token(server: &Server, network: Network, user: &UserName, tok
     Ok(account)
 }
 
-fn refused(error: AccountsError) -> Fault {
+pub(crate) fn refused(error: AccountsError) -> Fault {
     refusal::of_accounts(&error)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use netdisk_model::{Limits, Password, Token, UserName};
+use netdisk_model::{KeptLogin, Limits, Password, Token, UserName};
 use netdisk_storage::{Account, AccountSummary, Accounts, AccountsError, Standing};
 
 use super::scene::PASSWORD;
@@ -70,6 +70,14 @@ impl Accounts for Spoilt {
 
     async fn revoke_token(&self, token: &Token) -> Result<(), AccountsError> {
         self.good.revoke_token(token).await
+    }
+
+    async fn kept_logins(&self, user: &UserName) -> Result<Vec<KeptLogin>, AccountsError> {
+        self.good.kept_logins(user).await
+    }
+
+    async fn revoke_login(&self, user: &UserName, id: &str) -> Result<bool, AccountsError> {
+        self.good.revoke_login(user, id).await
     }
 
     async fn summaries(&self) -> Result<Vec<AccountSummary>, AccountsError> {
