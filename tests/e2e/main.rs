@@ -7,8 +7,11 @@
 //! - `program`, `shell`: what a person or a script sees.
 //! - `stop`: SIGTERM during uploads. `terminal`: a person at a pseudo-terminal.
 //! - `resume`: transfers that are cut.
+//! - `accounts`: passwords and kept logins. `corpus`: what fuzzing begins with and has found.
 //! - `python`: the independent client.
 
+mod accounts;
+mod corpus;
 mod crowds;
 mod fixture;
 mod hostile;

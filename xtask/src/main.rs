@@ -3,6 +3,7 @@
 mod durability;
 mod memory;
 mod tidy;
+mod trust;
 
 use std::path::PathBuf;
 
@@ -23,6 +24,8 @@ enum Task {
 enum Proof {
     /// Server and client stay flat while gigabytes pass, each under 64 MiB
     Memory(memory::Args),
+    /// Nobody gets in, nobody is held up, nobody is believed
+    Trust(trust::Args),
     /// What was acknowledged survives kills, power cuts, lost connections, failing disks and stops
     Durability(durability::Args),
 }
@@ -31,6 +34,7 @@ fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Tidy => tidy::tidy(&root()),
         Task::Prove(Proof::Memory(args)) => memory::prove(&root(), &args),
+        Task::Prove(Proof::Trust(args)) => trust::prove(&root(), &args),
         Task::Prove(Proof::Durability(args)) => durability::prove(&root(), &args),
     }
 }

@@ -274,6 +274,15 @@ impl Client {
         &mut self.connection
     }
 
+    /// Takes over what the server gave after a change of the password: the old token is worthless.
+    pub(crate) fn renew(&mut self, token: Option<Token>) {
+        self.redial = match (self.redial.take(), &token) {
+            (Some(redial), Some(token)) => Some(redial.with(token.clone())),
+            _ => None,
+        };
+        self.token = token;
+    }
+
     /// Whether [`Client::reconnect`] can be tried: a token is at hand.
     pub(crate) fn can_reconnect(&self) -> bool {
         self.redial.is_some()
@@ -295,7 +304,7 @@ impl Client {
         }
     }
 
-    async fn ask(&mut self, request: Request) -> Result<Reply, ClientError> {
+    pub(crate) async fn ask(&mut self, request: Request) -> Result<Reply, ClientError> {
         let id = self.send(request).await?;
         self.recv(id).await
     }

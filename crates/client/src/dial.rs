@@ -114,9 +114,27 @@ pub async fn dial(endpoint: &Endpoint, trust: &Trust) -> Result<Door, ClientErro
         };
         let mut connection = Connection::new(stream, FRAME_TIMEOUT);
         greet(&mut connection).await.map_err(|error| odd(endpoint, trust, error))?;
-        Ok(Door { connection, endpoint: endpoint.clone(), trust: *trust })
+        Ok(Door { connection, way: Some((endpoint.clone(), *trust)) })
     })
     .await
+}
+
+/// Greets a server over a stream that somebody else opened and trusts: a tunnel, a pipe, a test. Such a connection cannot
+/// be dialled again.
+///
+/// ```no_run
+/// # async fn example(tunnel: tokio::net::UnixStream) -> Result<(), Box<dyn std::error::Error>> {
+/// let door = netdisk_client::greet_over(tunnel).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`ClientError::Connection`], or the server's fault.
+pub async fn greet_over<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(stream: S) -> Result<Door, ClientError> {
+    let mut connection = Connection::new(Box::new(stream) as Box<dyn Stream>, FRAME_TIMEOUT);
+    greet(&mut connection).await?;
+    Ok(Door { connection, way: None })
 }
 
 /// Asks a server for its key, for a person or a policy to decide about. Nothing of the protocol is sent.
@@ -235,8 +253,8 @@ fn odd(endpoint: &Endpoint, trust: &Trust, error: ConnectionError) -> ClientErro
 #[expect(missing_debug_implementations, reason = "the stream behind it has nothing to show")]
 pub struct Door {
     connection: Connection<Box<dyn Stream>>,
-    endpoint: Endpoint,
-    trust: Trust,
+    /// How to come here again.
+    way: Option<(Endpoint, Trust)>,
 }
 
 impl Door {
@@ -302,8 +320,8 @@ impl Door {
         match reply.message {
             Reply::Welcome { user, token } if reply.id == id && user == *who => {
                 self.connection.admit();
-                let redial =
-                    token.clone().or(used).map(|token| Redial { endpoint: self.endpoint, trust: self.trust, token });
+                let redial = self.way.zip(token.clone().or(used));
+                let redial = redial.map(|((endpoint, trust), token)| Redial { endpoint, trust, token });
                 Ok(Client::new(self.connection, user, token, redial, id))
             }
             Reply::Fault(fault) => {
@@ -324,6 +342,11 @@ pub(crate) struct Redial {
 }
 
 impl Redial {
+    /// The same way with another token.
+    pub(crate) fn with(self, token: Token) -> Self {
+        Self { token, ..self }
+    }
+
     /// Dials and logs in again; the same trust is asked for.
     pub(crate) async fn dial(&self, user: &UserName) -> Result<Client, ClientError> {
         dial(&self.endpoint, &self.trust).await?.log_in_by_token(user, self.token.clone()).await

@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+mod account;
 mod caps;
 mod client;
 mod dial;
@@ -38,7 +39,7 @@ mod transfer;
 mod trust;
 
 pub use client::{Client, Listing};
-pub use dial::{Door, Endpoint, EndpointError, dial, fingerprint_of};
+pub use dial::{Door, Endpoint, EndpointError, dial, fingerprint_of, greet_over};
 pub use error::ClientError;
 pub use local::modified_ms;
 pub use observer::{Observer, Progress, Unobserved};

@@ -10,11 +10,13 @@
 //! - [`Usage`] and [`Limits`]: how much an account uses, and may.
 //! - [`ResumeKey`]: a sender's name for a content.
 //! - [`Fingerprint`]: the identity of a server.
+//! - [`KeptLogin`]: a token as its owner sees it.
 //! - [`Password`] and [`Token`]: proofs of who somebody is, which never show in a log.
 
 mod digest;
 mod entry;
 mod fingerprint;
+mod kept_login;
 mod remote_path;
 mod resume_key;
 mod secret;
@@ -24,6 +26,7 @@ mod user_name;
 pub use digest::{Digest, DigestError};
 pub use entry::{Entry, EntryKind, Version, VersionError};
 pub use fingerprint::{Fingerprint, FingerprintError};
+pub use kept_login::KeptLogin;
 pub use remote_path::{COMPONENT_LEN_MAX, DEPTH_MAX, PATH_LEN_MAX, PathError, RemotePath};
 pub use resume_key::{ResumeKey, ResumeKeyError};
 pub use secret::{PASSWORD_LEN_MAX, PASSWORD_LEN_MIN, Password, PasswordError, Token};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use zeroize::Zeroize;
 
 /// Shortest password in characters (NIST SP 800-63B, section 3.1.1.2, asks for 8 at the least).
@@ -14,7 +14,7 @@ pub const PASSWORD_LEN_MAX: usize = 1024;
 /// A password as a person typed it.
 ///
 /// Not checked when it arrives from a peer: at login a wrong one is merely wrong. [`Password::check`] is for new ones.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Password(String);
 
@@ -58,7 +58,7 @@ impl Password {
 /// A revocable proof of an earlier login: 32 random bytes as 64 lower-case hexadecimal digits.
 ///
 /// Any text is taken from a peer: one that is no token matches none.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Token(String);
 
@@ -79,6 +79,23 @@ impl FromStr for Token {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(Self(text.to_owned()))
+    }
+}
+
+/// A text; of anything else, an error that does not quote it: it may be a secret all the same.
+fn secret_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map_err(|_| de::Error::custom("a secret is a text"))
+}
+
+impl<'de> Deserialize<'de> for Password {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        secret_text(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        secret_text(deserializer).map(Self)
     }
 }
 
@@ -109,6 +126,14 @@ impl Drop for Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_text_is_not_quoted() {
+        let error = serde_json::from_str::<Password>("12345678").expect_err("a number").to_string();
+        assert!(!error.contains("1234"), "{error}");
+        let error = serde_json::from_str::<Token>("[87654321]").expect_err("a list").to_string();
+        assert!(!error.contains("8765"), "{error}");
+    }
 
     #[test]
     fn secrets_do_not_show() {

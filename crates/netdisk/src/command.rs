@@ -14,6 +14,10 @@ pub(crate) enum Command {
     Login(WhoArgs),
     /// Make the stored login worthless and forget it
     Logout,
+    /// Change your password; other logins that are kept become worthless
+    Passwd,
+    /// List the logins that are kept, or make one worthless
+    Sessions(SessionsArgs),
     /// Say who is logged in
     Whoami,
     /// List a directory
@@ -88,6 +92,14 @@ pub(crate) enum ShellCommand {
 pub(crate) struct WhoArgs {
     /// The user
     pub(crate) name: Option<UserName>,
+}
+
+/// What to do about kept logins.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SessionsArgs {
+    /// Make this one worthless
+    #[arg(long, value_name = "ID")]
+    pub(crate) revoke: Option<String>,
 }
 
 /// What to list and how.

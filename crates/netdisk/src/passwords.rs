@@ -16,6 +16,8 @@ pub(crate) enum Purpose {
     Login,
     /// For a new account: typed twice.
     Register,
+    /// In place of another: typed twice.
+    Change,
 }
 
 /// A password that needs no person: from `file`, or the environment.
@@ -28,6 +30,11 @@ pub(crate) fn given(file: Option<&Path>) -> Result<Option<Password>, Failure> {
             Err(error @ std::env::VarError::NotUnicode(_)) => Err(Failure::usage(format!("NETDISK_PASSWORD: {error}"))),
         },
     }
+}
+
+/// A new password that needs no person: from the environment.
+pub(crate) fn given_new() -> Option<Password> {
+    std::env::var("NETDISK_NEW_PASSWORD").ok().map(Password::new)
 }
 
 /// A password that a person types now.
@@ -46,8 +53,9 @@ pub(crate) fn ask(who: &str, purpose: Purpose) -> Result<Password, Failure> {
         }
         Err(error) => Err(Failure::unexpected(error)),
     };
-    let password = prompt(&format!("Password for {who}: "))?;
-    if purpose == Purpose::Register {
+    let word = if purpose == Purpose::Change { "New password" } else { "Password" };
+    let password = prompt(&format!("{word} for {who}: "))?;
+    if purpose != Purpose::Login {
         password.check().map_err(|error| Failure::usage(error.to_string()))?;
         if prompt("The same again: ")? != password {
             return Err(Failure::usage("the two passwords differ"));

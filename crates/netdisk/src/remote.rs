@@ -151,6 +151,28 @@ impl Remote {
         Ok(login.user)
     }
 
+    /// Asks for the old password and a new one, and changes it.
+    pub(crate) async fn change_password(&mut self) -> Result<&UserName, Failure> {
+        let user = self.client().await?.user().clone();
+        let old = self.password(&user, Purpose::Login).await?;
+        let new = match passwords::given_new() {
+            Some(new) => new,
+            None => passwords::ask(&format!("{user}@{}", self.args.server), Purpose::Change)?,
+        };
+        let keep = self.known_login()?.is_some();
+        let client = self.client().await?;
+        client.change_password(old, new, keep).await?;
+        let token = client.token().cloned();
+        if let Some(token) = token {
+            let login = Login { user: user.clone(), token };
+            if let Memory::Kept(config) = &self.memory {
+                config.set_login(&self.login_key(), login.clone()).map_err(Failure::Unexpected)?;
+            }
+            self.login = Some(login);
+        }
+        Ok(self.client().await?.user())
+    }
+
     async fn log_in_again(&mut self) -> Result<Client, Failure> {
         if let Some(login) = self.known_login()? {
             match self.dial().await?.log_in_by_token(&login.user, login.token.clone()).await {

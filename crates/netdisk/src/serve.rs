@@ -160,6 +160,10 @@ fn raise_descriptor_limit() -> usize {
             current
         }
     };
+    // A core file would hold whatever passwords are in memory at that moment.
+    if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
+        tracing::warn!(%error, "core files are possible");
+    }
     // None is no limit.
     granted.map_or(usize::MAX, |granted| usize::try_from(granted).unwrap_or(usize::MAX))
 }

@@ -25,7 +25,9 @@ use crate::request::Numbered;
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 /// How often a frame that has begun is looked at: each time, [`PACE_LEN_MIN`] more bytes of it must have come. So who
 /// drips is cut within twice that, and a deadline bounds silence alone.
-const PACE_INTERVAL: Duration = Duration::from_secs(15);
+const PACE_INTERVAL: Duration = Duration::from_secs(12);
+/// How often it is looked at what a peer takes that does not take all.
+const DRAIN_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a closing end goes on reading what the peer still sends.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How much of it, in bytes: what fits a socket's buffers.
@@ -154,15 +156,22 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
 
     /// Sends what is in the buffer: in each deadline the peer takes all of it, or [`PACE_LEN_MIN`] bytes.
     async fn drain(&mut self) -> Result<(), ConnectionError> {
+        let (mut since, mut taken) = (Instant::now(), 0);
         loop {
             let before = self.writer.write_buffer().len();
-            if let Ok(flushed) = timeout(self.deadline, self.writer.flush()).await {
+            if let Ok(flushed) = timeout(DRAIN_INTERVAL.min(self.deadline), self.writer.flush()).await {
                 return flushed;
             }
-            match before - self.writer.write_buffer().len() {
-                0 => return Err(ConnectionError::TimedOut(self.deadline)),
-                taken if taken < PACE_LEN_MIN => return Err(ConnectionError::TooSlow(self.deadline)),
-                _ => {}
+            taken += before - self.writer.write_buffer().len();
+            if taken >= PACE_LEN_MIN {
+                (since, taken) = (Instant::now(), 0);
+            } else if since.elapsed() >= self.deadline {
+                let slow = taken > 0;
+                return Err(if slow {
+                    ConnectionError::TooSlow(self.deadline)
+                } else {
+                    ConnectionError::TimedOut(self.deadline)
+                });
             }
         }
     }

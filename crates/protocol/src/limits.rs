@@ -20,6 +20,6 @@ pub const WINDOW: usize = 32;
 /// Longest human text of a fault in bytes; a sender shortens, a receiver does not trust.
 pub const FAULT_MESSAGE_LEN_MAX: usize = 1024;
 
-/// Fewest bytes of a frame that has begun in each interval in which it is looked at: about 500 bytes a second, which
+/// Fewest bytes of a frame that has begun in each interval in which it is looked at: about 700 bytes a second, which
 /// every link has, and which nobody can afford to drip in thousands.
 pub const PACE_LEN_MIN: usize = 8 * 1024;

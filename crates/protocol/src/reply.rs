@@ -1,6 +1,6 @@
 //! What a server answers.
 
-use netdisk_model::{Digest, Entry, Token, Usage, UserName, Version};
+use netdisk_model::{Digest, Entry, KeptLogin, Token, Usage, UserName, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
@@ -9,7 +9,7 @@ use crate::fault::Fault;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Reply {
-    /// To `register` and `login`: the session is this user's.
+    /// To `register` and `login`: the session is this user's. To `passwd`: it still is.
     Welcome {
         /// The user.
         user: UserName,
@@ -22,9 +22,17 @@ pub enum Reply {
         /// The user.
         user: UserName,
     },
+    /// To `sessions`.
+    Sessions {
+        /// The logins that are kept, the last used first.
+        sessions: Vec<KeptLogin>,
+        /// Which of them is this connection's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        current: Option<String>,
+    },
     /// To `quota`.
     Quota(Usage),
-    /// To `mkdir`, `remove`, `rename`, `copy` and `logout`: done, and on disk.
+    /// To `mkdir`, `remove`, `rename`, `copy`, `revoke` and `logout`: done, and on disk.
     Done,
     /// To `list`: some of the entries, in no promised order; more may follow.
     Entries {

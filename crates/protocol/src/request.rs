@@ -123,6 +123,23 @@ pub enum Request {
     Whoami,
     /// Revokes the token that this connection logged in with or was given.
     Logout,
+    /// Sets another password. All tokens become worthless.
+    Passwd {
+        /// The password so far: a session left open is no reason to lose an account.
+        old: Password,
+        /// The new one.
+        new: Password,
+        /// Asks for a token for later logins.
+        #[serde(default)]
+        keep: bool,
+    },
+    /// Which logins are kept.
+    Sessions,
+    /// Makes the token of a kept login worthless.
+    Revoke {
+        /// Its name, as `sessions` gives it.
+        session: String,
+    },
     /// What stands in a directory.
     List {
         /// The directory.

@@ -8,7 +8,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
-use netdisk_model::{Digest, Entry, EntryKind, Limits, Password, RemotePath, Token, Usage, UserName, Version};
+use netdisk_model::{
+    Digest, Entry, EntryKind, KeptLogin, Limits, Password, RemotePath, Token, Usage, UserName, Version,
+};
 use netdisk_protocol::{
     Admission, AnnouncedLimits, BodyPart, BodyStart, Fault, FaultCode, Frame, FrameCodec, Greeting, Numbered, Proof,
     Reply, Request,
@@ -41,6 +43,13 @@ fn samples() -> Vec<Sample> {
     let alice = || "alice".parse::<UserName>().expect("a name");
     let password = || Password::new("correct horse");
     let token = || Token::from_random(&[7; 32]);
+    let kept = KeptLogin {
+        id: "b0ec3f1a2c77".to_owned(),
+        created: 1_760_000_000_000,
+        used: 1_760_000_000_000,
+        expires: 1_767_776_000_000,
+    };
+    let current = Some(kept.id.clone());
     let software = || "netdisk/0.1.0".to_owned();
     let digest = Digest::of(b"hello");
     let version = Version::new(255);
@@ -103,6 +112,14 @@ fn samples() -> Vec<Sample> {
             "copy",
             Numbered::new(11, Request::Copy { from: path("/docs").into(), to: path("/docs 2").into(), replace: false }),
         ),
+        sample(
+            "passwd",
+            Numbered::new(13, Request::Passwd { old: password(), new: Password::new("battery staple"), keep: true }),
+        ),
+        sample("passwd-reply", Numbered::new(13, Reply::Welcome { user: alice(), token: Some(token()) })),
+        sample("sessions", Numbered::new(14, Request::Sessions)),
+        sample("sessions-reply", Numbered::new(14, Reply::Sessions { sessions: vec![kept], current })),
+        sample("revoke", Numbered::new(15, Request::Revoke { session: "b0ec3f1a2c77".to_owned() })),
         sample("quota", Numbered::new(12, Request::Quota)),
         sample("quota-reply", Numbered::new(12, Reply::Quota(Usage { bytes: 5, files: 1, limits }))),
         sample("upload", Numbered::new(9, upload)),

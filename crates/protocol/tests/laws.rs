@@ -154,6 +154,8 @@ fn any_request() -> impl Strategy<Value = Request> {
             replace
         }),
         Just(Request::Quota),
+        Just(Request::Sessions),
+        ".{0,40}".prop_map(|session| Request::Revoke { session }),
         (any_path(), 0..1_u64 << 53).prop_map(|(path, offset)| Request::Download {
             path: path.into(),
             offset,

@@ -63,7 +63,7 @@ pub(crate) struct UsersPlace {
 /// A place among those whose password is being hashed, or waits for it.
 #[derive(Debug)]
 pub(crate) struct LoginsPlace {
-    _all: OwnedSemaphorePermit,
+    _all: Option<OwnedSemaphorePermit>,
     _network: Counted<Network>,
 }
 
@@ -103,10 +103,11 @@ impl Gate {
         ))
     }
 
-    /// A place for one more password; `None` when so many wait already that the wait would be long.
-    pub(crate) fn admit_login(&self, network: Network) -> Option<LoginsPlace> {
+    /// A place for one more password; `None` when so many wait already that the wait would be long. Who `is_known` need
+    /// not find one among all: a flood of strangers is none of their business.
+    pub(crate) fn admit_login(&self, network: Network, is_known: bool) -> Option<LoginsPlace> {
         let of_network = self.networks_of_logins.count(network)?;
-        let all = self.logins.clone().try_acquire_owned().ok()?;
+        let all = if is_known { None } else { Some(self.logins.clone().try_acquire_owned().ok()?) };
         Some(LoginsPlace { _all: all, _network: of_network })
     }
 

@@ -145,18 +145,27 @@ async fn register(
     let user = user.check().map_err(refusal::of_user_name)?;
     // A refusal tells that a name is taken: asking for many of them is a guess, too.
     let attempt = server.limiter.begin_other(network).map_err(wait)?;
-    let place = server.gate.admit_login(network).ok_or_else(too_many_logins)?;
+    let place = server.gate.admit_login(network, false).ok_or_else(too_many_logins)?;
     let registered = server.accounts.register(&user, password).await;
     drop(place);
+    if registered.is_ok() {
+        server.limiter.know(network, &user);
+    }
     if !matches!(registered, Err(AccountsError::NameTaken)) {
         attempt.succeeded();
     }
     registered.map_err(refused)
 }
 
-async fn log_in(server: &Server, network: Network, user: UserName, password: Password) -> Result<Account, Fault> {
+/// Checks a password: the limiter has the first word.
+pub(crate) async fn log_in(
+    server: &Server,
+    network: Network,
+    user: UserName,
+    password: Password,
+) -> Result<Account, Fault> {
     let attempt = server.limiter.begin_password(network, &user).map_err(wait)?;
-    let place = server.gate.admit_login(network).ok_or_else(too_many_logins)?;
+    let place = server.gate.admit_login(network, attempt.is_known()).ok_or_else(too_many_logins)?;
     let logged_in = server.accounts.log_in(&user, password).await;
     drop(place);
     if logged_in.is_ok() {
@@ -168,11 +177,12 @@ async fn log_in(server: &Server, network: Network, user: UserName, password: Pas
 async fn log_in_by_token(server: &Server, network: Network, user: &UserName, token: &Token) -> Result<Account, Fault> {
     let attempt = server.limiter.begin_other(network).map_err(wait)?;
     let account = server.accounts.log_in_by_token(user, token).await.map_err(refused)?;
+    server.limiter.know(network, user);
     attempt.succeeded();
     Ok(account)
 }
 
-fn refused(error: AccountsError) -> Fault {
+pub(crate) fn refused(error: AccountsError) -> Fault {
     refusal::of_accounts(&error)
 }
 

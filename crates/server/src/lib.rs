@@ -13,6 +13,7 @@
 //! configuration file.
 
 mod commits;
+mod credentials;
 mod gate;
 mod handshake;
 mod limiter;

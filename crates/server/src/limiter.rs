@@ -58,6 +58,7 @@ pub(crate) struct Try<'a> {
     account: Option<u64>,
     /// What makes the network known to the account.
     pair: Option<u64>,
+    is_known: bool,
     right: bool,
 }
 
@@ -80,11 +81,12 @@ impl Limiter {
         let now = Instant::now();
         let pair = self.key(&(network, user));
         let mut accounts = lock(&self.accounts);
-        let account = if accounts.is_known(pair, now) { pair } else { self.key(user) };
+        let is_known = accounts.is_known(pair, now);
+        let account = if is_known { pair } else { self.key(user) };
         accounts.check(account, now)?;
         let network = self.begin_network(network, now)?;
         accounts.begin(account, now);
-        Ok(Try { limiter: self, network, account: Some(account), pair: Some(pair), right: false })
+        Ok(Try { limiter: self, network, account: Some(account), pair: Some(pair), is_known, right: false })
     }
 
     /// Begins a try that concerns no account's password: by token, or to make an account.
@@ -93,7 +95,12 @@ impl Limiter {
     /// As [`Limiter::begin_password`].
     pub(crate) fn begin_other(&self, network: Network) -> Result<Try<'_>, Duration> {
         let network = self.begin_network(network, Instant::now())?;
-        Ok(Try { limiter: self, network, account: None, pair: None, right: false })
+        Ok(Try { limiter: self, network, account: None, pair: None, is_known: false, right: false })
+    }
+
+    /// Somebody came in as `user` otherwise than by password: from there, the owner's tries are the owner's.
+    pub(crate) fn know(&self, network: Network, user: &UserName) {
+        lock(&self.accounts).make_known(self.key(&(network, user)), Instant::now());
     }
 
     fn begin_network(&self, network: Network, now: Instant) -> Result<u64, Duration> {
@@ -111,6 +118,11 @@ impl Limiter {
 }
 
 impl Try<'_> {
+    /// Whether the account was entered from this network lately.
+    pub(crate) fn is_known(&self) -> bool {
+        self.is_known
+    }
+
     /// Costs nothing. Wrong tries before it stay: otherwise an account of one's own would pay for guesses at those of
     /// others.
     pub(crate) fn succeeded(mut self) {
@@ -287,7 +299,10 @@ mod tests {
         let stranger = [0, 1].map(|number| limiter.begin_password(network(1 << 20 | number), &user("alice")).is_ok());
         assert!(!stranger[1], "a stranger's network waits");
         limiter.begin_password(home, &user("alice")).expect("a known network").succeeded();
-        limiter.begin_other(network(1 << 20)).expect("a token").succeeded();
+        let other = network(2 << 20);
+        limiter.begin_other(other).expect("a token").succeeded();
+        limiter.know(other, &user("alice"));
+        limiter.begin_password(other, &user("alice")).expect("a known network").succeeded();
     }
 
     #[tokio::test(start_paused = true)]

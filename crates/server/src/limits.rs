@@ -9,7 +9,7 @@ pub const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time for each try to log in: a client asks for the password before it connects.
-pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
+pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Tries to log in on one connection before it is closed.
 pub const LOGIN_TRIES_MAX: usize = 5;
@@ -17,8 +17,12 @@ pub const LOGIN_TRIES_MAX: usize = 5;
 /// Silence between two requests of a user; heartbeats count as sound.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// Silence inside a body or a reply, in or out: it bounds neither a frame nor the transfer.
-pub const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
+/// Silence inside a body or a reply, in or out: it bounds neither a frame nor the transfer. With what it takes to notice,
+/// a silent peer is gone within half a minute.
+pub const FRAME_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// Time to tell a peer that broke the protocol or fell silent, and to close: one that does not read does not get more.
+pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Uploads up to this size, in bytes, whose bodies come at once are committed while the next ones come: what waits for the
 /// disk is bounded by this and the window.
@@ -56,7 +60,7 @@ pub struct Limits {
     pub network_strangers_max: usize,
     /// Of one user: several programs with a pool each.
     pub user_connections_max: usize,
-    /// Passwords being hashed or waiting for it: ten seconds of work for two cores.
+    /// Passwords being hashed or waiting for it: some seconds of work for two cores.
     pub logins_max: usize,
     /// The same from one network: a flood from one place leaves room for others.
     pub network_logins_max: usize,
@@ -70,8 +74,8 @@ impl Default for Limits {
             network_connections_max: 1024,
             network_strangers_max: 128,
             user_connections_max: 64,
-            logins_max: 512,
-            network_logins_max: 128,
+            logins_max: 192,
+            network_logins_max: 96,
         }
     }
 }

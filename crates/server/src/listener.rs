@@ -21,7 +21,9 @@ use tokio_util::task::TaskTracker;
 use crate::gate::{Gate, Network, Place, StrangersPlace};
 use crate::handshake::handshake;
 use crate::limiter::Limiter;
-use crate::limits::{ACCEPT_BACKOFF, GRACE, HELLO_TIMEOUT, Limits, MAINTENANCE_INTERVAL, ROLLBACK_GRACE, TLS_TIMEOUT};
+use crate::limits::{
+    ACCEPT_BACKOFF, FAREWELL_TIMEOUT, GRACE, HELLO_TIMEOUT, Limits, MAINTENANCE_INTERVAL, ROLLBACK_GRACE, TLS_TIMEOUT,
+};
 use crate::tls::Identity;
 
 /// Whether strangers may make accounts.
@@ -81,6 +83,22 @@ impl Server {
         }
         drop(listener);
         server.stop(&tasks).await;
+    }
+
+    /// Serves one connection over a stream that somebody else accepted, without TLS: a tunnel, a pipe, a test.
+    ///
+    /// # Errors
+    /// Why the connection ended, unless the peer just left.
+    pub async fn serve_stream<S: AsyncRead + AsyncWrite + Send>(
+        &self,
+        stream: S,
+        peer: SocketAddr,
+    ) -> Result<(), ConnectionError> {
+        let Some(room) = self.gate.room().await else { return Ok(()) };
+        let Some((place, stranger)) = self.gate.admit(room, Network::of(peer.ip())) else { return Ok(()) };
+        let served = serve(self, stream, peer, stranger).await;
+        drop(place);
+        served
     }
 
     async fn stop(&self, tasks: &TaskTracker) {
@@ -224,6 +242,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Send>(
     match served.as_ref().err().map(ConnectionError::as_fault) {
         None => connection.close().await?,
         Some(fault) => {
+            connection.set_deadline(FAREWELL_TIMEOUT);
             // The peer broke the protocol or fell silent: it is told if it still listens.
             if let Some(fault) = fault {
                 connection.send(&Numbered::new(0, Reply::Fault(fault))).await?;

@@ -22,10 +22,10 @@ use crate::transfer::{Download, Upload};
 /// A user who is in. Holds their home and nothing else of the store.
 #[derive(Debug)]
 pub(crate) struct Session {
-    account: Account,
+    pub(crate) account: Account,
     /// What `logout` revokes: the token that came, and the one that was given.
-    tokens: Vec<Token>,
-    peer: SocketAddr,
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) peer: SocketAddr,
 }
 
 /// What a client has of a file already.
@@ -158,6 +158,11 @@ impl Session {
                 reply(connection, id, outcome).await?;
                 return Ok(Next::Close);
             }
+            Request::Passwd { old, new, keep } => {
+                connection.keep_alive(self.change_password(server, old, new, keep)).await?
+            }
+            Request::Sessions => connection.keep_alive(self.kept_logins(server)).await?,
+            Request::Revoke { session } => connection.keep_alive(self.revoke(server, &session)).await?,
             Request::Stat { path } => connection.keep_alive(self.stat(path)).await?,
             Request::Mkdir { path, parents } => connection.keep_alive(self.make_directory(path, parents)).await?,
             Request::Remove { path, recursive } => connection.keep_alive(self.remove(path, recursive)).await?,

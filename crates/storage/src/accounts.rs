@@ -4,10 +4,16 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use netdisk_model::{Limits, Password, PasswordError, Token, Usage, UserName};
+use netdisk_model::{KeptLogin, Limits, Password, PasswordError, Token, Usage, UserName};
 
 use crate::error::StorageError;
 use crate::home::Home;
+
+/// How long a token that nobody uses is good, in milliseconds: a quarter of a year.
+pub(crate) const TOKEN_LIFETIME_MS: i64 = 90 * DAY_MS;
+
+/// Uses within a day are one: a login should not cost a write.
+pub(crate) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// The accounts of a store. Implementations are shared by all sessions.
 #[async_trait]
@@ -41,6 +47,18 @@ pub trait Accounts: Debug + Send + Sync {
     /// # Errors
     /// A failure of the store.
     async fn revoke_token(&self, token: &Token) -> Result<(), AccountsError>;
+
+    /// The logins of a user that are kept, the last used first.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    async fn kept_logins(&self, user: &UserName) -> Result<Vec<KeptLogin>, AccountsError>;
+
+    /// Makes the token of a kept login worthless; false when there is none of that name.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    async fn revoke_login(&self, user: &UserName, id: &str) -> Result<bool, AccountsError>;
 
     /// Every account, by name.
     ///

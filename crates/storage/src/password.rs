@@ -95,6 +95,16 @@ fn hash_now(password: &Password, memory: &mut Vec<Block>) -> String {
     hash.to_string()
 }
 
+/// Whether a stored hash was made with other parameters than those of today.
+pub(crate) fn is_outdated(stored: &str) -> bool {
+    let today = Params::new(COST.0, COST.1, COST.2, None).ok();
+    let of_hash = PasswordHash::new(stored).ok().and_then(|hash| {
+        (hash.algorithm == Algorithm::Argon2id.ident()).then(|| Params::try_from(&hash).ok()).flatten()
+    });
+    let cost = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
+    of_hash.as_ref().map(cost) != today.as_ref().map(cost)
+}
+
 /// The parameters are those of the stored hash: they may be raised later without locking anybody out.
 fn verify_now(password: &Password, stored: &str, memory: &mut Vec<Block>) -> bool {
     let mut parse = || {
@@ -118,6 +128,15 @@ mod tests {
         assert!(door.verify(Password::new("correct horse"), Some(hash.clone())).await);
         assert!(!door.verify(Password::new("wrong horse"), Some(hash)).await);
         assert!(!door.verify(Password::new("nobody's password"), None).await);
+    }
+
+    #[test]
+    fn a_hash_of_other_days_is_known_as_such() {
+        let today = hash_now(&Password::new("correct horse"), &mut Vec::new());
+        assert!(!is_outdated(&today));
+        assert!(is_outdated(&today.replace("m=19456", "m=9728")));
+        assert!(is_outdated(&today.replace("t=2", "t=1")));
+        assert!(is_outdated("no hash at all"));
     }
 
     #[test]

@@ -1,11 +1,13 @@
-//! register, login, logout, whoami, quota.
+//! register, login, logout, passwd, sessions, whoami, quota.
 
 use indicatif::BinaryBytes;
 use netdisk_model::UserName;
 use serde_json::json;
 
 use super::Context;
+use crate::command::SessionsArgs;
 use crate::failure::Failure;
+use crate::output::local_time;
 
 pub(super) async fn register(context: Context<'_>, name: Option<UserName>) -> Result<(), Failure> {
     let user = context.remote.register(name).await?.clone();
@@ -25,6 +27,35 @@ pub(super) async fn log_out(context: Context<'_>) -> Result<(), Failure> {
     let user = context.remote.log_out().await?;
     let text = format!("logged out {user}");
     context.output.note(&text, json!({"event": "done", "verb": "logged out", "user": user}));
+    Ok(())
+}
+
+pub(super) async fn passwd(context: Context<'_>) -> Result<(), Failure> {
+    let user = context.remote.change_password().await?.clone();
+    let text = format!("changed the password of {user}; other kept logins are worthless now");
+    context.output.note(&text, json!({"event": "done", "verb": "changed password", "user": user}));
+    Ok(())
+}
+
+pub(super) async fn sessions(context: Context<'_>, args: SessionsArgs) -> Result<(), Failure> {
+    let client = context.remote.client().await?;
+    if let Some(id) = args.revoke {
+        client.revoke(&id).await?;
+        context.output.note(&format!("revoked {id}"), json!({"event": "done", "verb": "revoked", "session": id}));
+        return Ok(());
+    }
+    let (kept, current) = client.kept_logins().await?;
+    for login in kept {
+        let is_current = current.as_ref() == Some(&login.id);
+        let [created, used, expires] = [login.created, login.used, login.expires].map(local_time);
+        let mark = if is_current { "  this one" } else { "" };
+        let text = format!("{}  since {created}  used {used}  until {expires}{mark}", login.id);
+        let event = json!({
+            "event": "session", "id": login.id, "created": login.created, "used": login.used,
+            "expires": login.expires, "current": is_current,
+        });
+        context.output.result(&text, event);
+    }
     Ok(())
 }
 

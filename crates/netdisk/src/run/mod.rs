@@ -73,6 +73,8 @@ async fn dispatch(mut context: Context<'_>, command: Command) -> Result<(), Fail
         Command::Register(args) => account::register(context, args.name).await,
         Command::Login(args) => account::log_in(context, args.name).await,
         Command::Logout => account::log_out(context).await,
+        Command::Passwd => account::passwd(context).await,
+        Command::Sessions(args) => account::sessions(context, args).await,
         Command::Whoami => account::whoami(context).await,
         Command::Ls(args) => files::ls(context, args).await,
         Command::Mkdir(args) => files::mkdir(context, args).await,

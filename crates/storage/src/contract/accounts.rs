@@ -48,6 +48,29 @@ laws! {
         store.revoke_token(&one).await.expect("twice is no error");
     }
 
+    /// By a name that tells nothing of the token, and nobody by that of another.
+    kept_logins_are_listed_and_revoked(store) {
+        home(&store).await;
+        let (alice, bob) = (user("alice"), user("bob"));
+        store.register(&bob, password()).await.expect("a new account");
+        assert!(store.kept_logins(&alice).await.expect("listed").is_empty());
+        let token = store.issue_token(&alice).await.expect("a token");
+        let other = store.issue_token(&alice).await.expect("a token");
+        let kept = store.kept_logins(&alice).await.expect("listed");
+        let mut ids: Vec<_> = kept.iter().map(|kept| kept.id.clone()).collect();
+        ids.sort();
+        let mut expected = vec![token.id(), other.id()];
+        expected.sort();
+        assert_eq!(ids, expected);
+        assert!(kept.iter().all(|kept| kept.created <= kept.used && kept.used < kept.expires));
+        assert!(!store.revoke_login(&bob, &token.id()).await.expect("asked"), "it is not his");
+        assert!(store.log_in_by_token(&alice, &token).await.is_ok());
+        assert!(store.revoke_login(&alice, &token.id()).await.expect("revoked"));
+        assert!(!store.revoke_login(&alice, &token.id()).await.expect("asked"), "it is gone");
+        assert_refused!(store.log_in_by_token(&alice, &token).await, AccountsError::Refused);
+        assert!(store.log_in_by_token(&alice, &other).await.is_ok());
+    }
+
     /// A token opens no other door, and a made-up one none.
     tokens_are_their_users_alone(store) {
         home(&store).await;

@@ -18,6 +18,7 @@ use crate::error::StorageError;
 const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0001-accounts.sql")),
     M::up(include_str!("../../migrations/0002-files.sql")),
+    M::up(include_str!("../../migrations/0003-token-use.sql")),
 ];
 
 /// How long a transaction waits for another process, such as a backup, in seconds.

@@ -30,6 +30,7 @@ mod staged;
 mod staging;
 mod store;
 mod sync;
+mod tokens;
 mod tree;
 mod upload;
 mod visit;
@@ -41,7 +42,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
-use netdisk_model::{Limits, Password, Token, UserName};
+use netdisk_model::{KeptLogin, Limits, Password, Token, UserName};
 use rustix::fs::FlockOperation;
 
 use self::committer::Committer;
@@ -53,7 +54,7 @@ use self::staging::Run;
 use crate::accounts::{Account, AccountSummary, Accounts, AccountsError, Standing};
 use crate::door::Door;
 use crate::error::StorageError;
-use crate::password::PasswordDoor;
+use crate::password::{self, PasswordDoor};
 
 pub use self::keeper::{FileFinding, Finding, Looked};
 
@@ -196,14 +197,19 @@ impl Accounts for DiskStore {
 
     async fn log_in(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
         let stored = self.database.password_hash(user).await?;
-        if !self.passwords.verify(password, stored).await {
+        if !self.passwords.verify(password.clone(), stored.clone()).await {
             return Err(AccountsError::Refused);
+        }
+        // The one moment in which the password is there to be hashed as it is done today.
+        if let Some(old) = stored.filter(|stored| password::is_outdated(stored)) {
+            let new = self.passwords.hash(password).await;
+            self.database.rehash(user, old, new).await?;
         }
         self.account(user).await
     }
 
     async fn log_in_by_token(&self, user: &UserName, token: &Token) -> Result<Account, AccountsError> {
-        if !self.database.has_token(user, token).await? {
+        if !self.database.use_token(user, token).await? {
             return Err(AccountsError::Refused);
         }
         self.account(user).await
@@ -219,6 +225,14 @@ impl Accounts for DiskStore {
 
     async fn revoke_token(&self, token: &Token) -> Result<(), AccountsError> {
         self.database.delete_token(token).await
+    }
+
+    async fn kept_logins(&self, user: &UserName) -> Result<Vec<KeptLogin>, AccountsError> {
+        self.database.kept_logins(user).await
+    }
+
+    async fn revoke_login(&self, user: &UserName, id: &str) -> Result<bool, AccountsError> {
+        self.database.delete_login(user, id).await
     }
 
     async fn summaries(&self) -> Result<Vec<AccountSummary>, AccountsError> {
@@ -247,6 +261,9 @@ impl Accounts for DiskStore {
     }
 
     async fn maintain(&self) {
+        if let Err(error) = self.database.delete_expired_tokens().await {
+            tracing::warn!(%error, "worthless tokens stay for now");
+        }
         let accounts = match self.database.summaries().await {
             Ok(accounts) => accounts,
             Err(error) => return tracing::warn!(%error, "the store could not be put in order"),

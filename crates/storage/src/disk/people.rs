@@ -1,6 +1,6 @@
-//! Accounts and tokens in the database.
+//! Accounts in the database.
 
-use netdisk_model::{Limits, Token, Usage, UserName};
+use netdisk_model::{Limits, Usage, UserName};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::database::{Database, now_ms};
@@ -47,30 +47,12 @@ impl Database {
         .await
     }
 
-    pub(super) async fn insert_token(&self, user: &UserName, token: &Token) -> Result<(), AccountsError> {
-        let (user, hash) = (user.to_string(), hash(token));
+    /// Puts a hash of the same password in the place of an older one, unless the password was changed meanwhile.
+    pub(super) async fn rehash(&self, user: &UserName, old: String, new: String) -> Result<(), AccountsError> {
+        let user = user.to_string();
         self.write(move |transaction| {
-            let insert = "INSERT INTO tokens (hash, user, created_at) VALUES (?1, ?2, ?3)";
-            transaction.execute(insert, params![hash, user, now_ms()])?;
-            Ok(())
-        })
-        .await
-    }
-
-    pub(super) async fn has_token(&self, user: &UserName, token: &Token) -> Result<bool, AccountsError> {
-        let (user, hash) = (user.to_string(), hash(token));
-        self.read(move |connection| {
-            let query =
-                "SELECT 1 FROM tokens JOIN accounts USING (user) WHERE hash = ?1 AND user = ?2 AND NOT disabled";
-            Ok(connection.prepare_cached(query)?.exists(params![hash, user])?)
-        })
-        .await
-    }
-
-    pub(super) async fn delete_token(&self, token: &Token) -> Result<(), AccountsError> {
-        let hash = hash(token);
-        self.write(move |transaction| {
-            transaction.execute("DELETE FROM tokens WHERE hash = ?1", [hash])?;
+            let update = "UPDATE accounts SET password_hash = ?3 WHERE user = ?1 AND password_hash = ?2";
+            transaction.execute(update, params![user, old, new])?;
             Ok(())
         })
         .await
@@ -141,8 +123,4 @@ pub(super) fn usage(connection: &Connection, user: &UserName) -> Result<Usage, r
 /// Whether an update met an account.
 fn found(updated: usize) -> Result<(), AccountsError> {
     if updated == 0 { Err(AccountsError::NoSuchAccount) } else { Ok(()) }
-}
-
-fn hash(token: &Token) -> [u8; 32] {
-    blake3::hash(token.expose().as_bytes()).into()
 }

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use netdisk_model::{Limits, Password, Token, UserName};
+use netdisk_model::{KeptLogin, Limits, Password, Token, UserName};
 
 use self::home::{MemoryHome, now_ms};
-use crate::accounts::{Account, AccountSummary, Accounts, AccountsError, Standing};
+use crate::accounts::{Account, AccountSummary, Accounts, AccountsError, Standing, TOKEN_LIFETIME_MS};
 use crate::password::PasswordDoor;
 
 /// A store that is gone with its process.
@@ -18,7 +18,16 @@ use crate::password::PasswordDoor;
 pub struct MemoryStore {
     passwords: PasswordDoor,
     accounts: Mutex<HashMap<UserName, Known>>,
-    tokens: Mutex<HashMap<[u8; 32], UserName>>,
+    tokens: Mutex<HashMap<[u8; 32], Given>>,
+}
+
+/// A token that was given; it does not expire before its process ends.
+#[derive(Debug)]
+struct Given {
+    user: UserName,
+    id: String,
+    created: i64,
+    used: i64,
 }
 
 #[derive(Debug)]
@@ -89,8 +98,9 @@ impl Accounts for MemoryStore {
     }
 
     async fn log_in_by_token(&self, user: &UserName, token: &Token) -> Result<Account, AccountsError> {
-        if lock(&self.tokens).get(&key(token)) != Some(user) {
-            return Err(AccountsError::Refused);
+        match lock(&self.tokens).get_mut(&key(token)) {
+            Some(given) if given.user == *user => given.used = now_ms(),
+            _ => return Err(AccountsError::Refused),
         }
         self.account(user)
     }
@@ -99,13 +109,36 @@ impl Accounts for MemoryStore {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
         let token = Token::from_random(&bytes);
-        lock(&self.tokens).insert(key(&token), user.clone());
+        let now = now_ms();
+        lock(&self.tokens).insert(key(&token), Given { user: user.clone(), id: token.id(), created: now, used: now });
         Ok(token)
     }
 
     async fn revoke_token(&self, token: &Token) -> Result<(), AccountsError> {
         lock(&self.tokens).remove(&key(token));
         Ok(())
+    }
+
+    async fn kept_logins(&self, user: &UserName) -> Result<Vec<KeptLogin>, AccountsError> {
+        let tokens = lock(&self.tokens);
+        let of_user = tokens.values().filter(|given| given.user == *user);
+        let mut kept: Vec<_> = of_user
+            .map(|given| KeptLogin {
+                id: given.id.clone(),
+                created: given.created,
+                used: given.used,
+                expires: given.used + TOKEN_LIFETIME_MS,
+            })
+            .collect();
+        kept.sort_by_key(|kept| std::cmp::Reverse((kept.used, kept.created)));
+        Ok(kept)
+    }
+
+    async fn revoke_login(&self, user: &UserName, id: &str) -> Result<bool, AccountsError> {
+        let mut tokens = lock(&self.tokens);
+        let before = tokens.len();
+        tokens.retain(|_, given| given.user != *user || given.id != id);
+        Ok(tokens.len() < before)
     }
 
     async fn summaries(&self) -> Result<Vec<AccountSummary>, AccountsError> {
@@ -125,14 +158,14 @@ impl Accounts for MemoryStore {
         password.check()?;
         let password_hash = self.passwords.hash(password).await;
         self.change(user, |known| known.password_hash = password_hash)?;
-        lock(&self.tokens).retain(|_, owner| owner != user);
+        lock(&self.tokens).retain(|_, given| given.user != *user);
         Ok(())
     }
 
     async fn set_standing(&self, user: &UserName, standing: Standing) -> Result<(), AccountsError> {
         self.change(user, |known| known.standing = standing)?;
         if standing == Standing::Disabled {
-            lock(&self.tokens).retain(|_, owner| owner != user);
+            lock(&self.tokens).retain(|_, given| given.user != *user);
         }
         Ok(())
     }

@@ -1,0 +1,4 @@
+//! Payloads to messages and back.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| netdisk_fuzz::messages(data));

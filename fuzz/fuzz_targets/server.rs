@@ -1,0 +1,4 @@
+//! A whole session, the fuzzer being the client.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| netdisk_fuzz::server(data));
