@@ -134,6 +134,9 @@ pub(crate) struct ServeArgs {
     /// Whether strangers may make accounts [default: open on loopback, closed elsewhere]
     #[arg(long, value_name = "WHO")]
     pub(crate) registration: Option<RegistrationArg>,
+    /// What of the disk no upload gets, such as 500M or 20G [default: 16M]
+    #[arg(long, value_name = "SIZE", value_parser = crate::size::parse)]
+    pub(crate) min_free: Option<u64>,
     /// How a line of the log on standard error looks [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,

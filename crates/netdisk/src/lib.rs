@@ -25,6 +25,7 @@ mod remote;
 mod run;
 mod serve;
 mod shell;
+mod size;
 mod tour;
 mod trust;
 mod try_it;

@@ -18,6 +18,7 @@ use crate::cli::{RegistrationArg, ServeArgs};
 use crate::failure::Failure;
 use crate::log::{self, LogFormat};
 use crate::output::Output;
+use crate::size;
 
 /// The configuration file: the options of the command line by the same names.
 #[derive(Debug, Default, Deserialize)]
@@ -29,6 +30,7 @@ struct File {
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     registration: Option<RegistrationArg>,
+    min_free: Option<String>,
     log_format: Option<LogFormat>,
 }
 
@@ -38,6 +40,8 @@ struct Options {
     data: PathBuf,
     transport: Transport,
     registration: Registration,
+    /// Bytes of the disk that no upload gets.
+    min_free: u64,
     log_format: LogFormat,
 }
 
@@ -89,7 +93,10 @@ impl Options {
         let plaintext = plaintext || file.plaintext.unwrap_or(false);
         let transport = Transport::new(plaintext, args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key))?;
         let log_format = args.log_format.or(file.log_format).unwrap_or_default();
-        Ok(Self { listen, data, transport, registration, log_format })
+        let of_file = file.min_free.as_deref().map(size::parse).transpose();
+        let of_file = of_file.map_err(|error| Failure::usage(format!("min_free: {error}")))?;
+        let min_free = args.min_free.or(of_file).unwrap_or(netdisk_storage::Options::default().min_free);
+        Ok(Self { listen, data, transport, registration, min_free, log_format })
     }
 
     fn explain(&self) -> String {
@@ -104,9 +111,10 @@ impl Options {
         };
         format!(
             "listen        {}\ndata          {}\ntransport     {transport}\nregistration  {registration}\n\
-             audit         {}",
+             min_free      {}\naudit         {}",
             self.listen,
             self.data.display(),
+            indicatif::BinaryBytes(self.min_free),
             self.data.join("audit").display(),
         )
     }
@@ -138,7 +146,7 @@ pub(crate) fn serve(args: ServeArgs, plaintext: bool, output: &Output) -> Result
         // Only a server that can serve makes a store, and an audit file in it.
         log::start(LevelFilter::INFO, options.log_format, Some(&options.data.join("audit")))?;
         let limits = Limits::for_descriptors(raise_descriptor_limit());
-        let (server, identity) = open(&options.data, &options.transport, options.registration)?;
+        let (server, identity) = open(&options.data, options.min_free, &options.transport, options.registration)?;
         let shutdown = CancellationToken::new();
         stop_on_signals(shutdown.clone())?;
         reload_on_hangup(identity.clone())?;
@@ -171,10 +179,13 @@ fn raise_descriptor_limit() -> usize {
 /// Opens the store and makes a server over it.
 pub(crate) fn open(
     data: &Path,
+    min_free: u64,
     transport: &Transport,
     registration: Registration,
 ) -> Result<(Server, Option<Identity>), Failure> {
-    let store = DiskStore::open(data).with_context(|| data.display().to_string()).map_err(Failure::Unexpected)?;
+    let options = netdisk_storage::Options { min_free, ..Default::default() };
+    let store =
+        DiskStore::open_with(data, options).with_context(|| data.display().to_string()).map_err(Failure::Unexpected)?;
     let identity = transport.identity(data)?;
     Ok((Server::new(Arc::new(store), identity.clone(), registration), identity))
 }
@@ -241,6 +252,7 @@ mod tests {
             tls_cert: None,
             tls_key: None,
             registration: None,
+            min_free: None,
             log_format: None,
             check: false,
         }

@@ -54,7 +54,8 @@ struct PrivateServer {
 
 impl PrivateServer {
     fn start(data: &Path) -> Result<Self, Failure> {
-        let (server, identity) = serve::open(data, &serve::Transport::OwnCertificate, Registration::Open)?;
+        let min_free = netdisk_storage::Options::default().min_free;
+        let (server, identity) = serve::open(data, min_free, &serve::Transport::OwnCertificate, Registration::Open)?;
         let identity = identity.context("TLS is on").map_err(Failure::Unexpected)?;
         let runtime = crate::runtime()?;
         let shutdown = CancellationToken::new();

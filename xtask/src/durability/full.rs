@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use netdisk_client::{Client, dial};
 use netdisk_model::{Password, Token, UserName};
 use netdisk_protocol::FaultCode;
@@ -28,6 +28,9 @@ const PAGE_LEN: u64 = 4096;
 const SMALL_LEVELS: u64 = 6;
 const DATABASE_LEVELS: u64 = 48;
 const INODE_LEVELS: u64 = 4;
+
+/// How often the disk is filled before it is given up.
+const TRIES: usize = 1_000;
 
 pub(super) async fn prove(trial: Trial) -> Result<Tally> {
     let mount = Mount::in_memory(&trial.folder.join("disk"), DISK_LEN, INODES)?;
@@ -147,10 +150,16 @@ impl Ballast {
         let free = |at: &Path| rustix::fs::statvfs(at);
         match room {
             Room::Pages(pages) => {
-                let file = File::create(self.folder.join("pages"))?;
-                let len = (free(&self.folder)?.f_bavail - pages) * PAGE_LEN;
-                rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, len)?;
-                ensure!(free(&self.folder)?.f_bavail == pages, "the disk is not as full as it should be");
+                // What the server throws away behind an acknowledgement may come in between.
+                for _ in 0..TRIES {
+                    let file = File::create(self.folder.join("pages"))?;
+                    let len = (free(&self.folder)?.f_bavail - pages) * PAGE_LEN;
+                    rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, len)?;
+                    if free(&self.folder)?.f_bavail == pages {
+                        return Ok(());
+                    }
+                }
+                bail!("the disk is not as full as it should be");
             }
             Room::Inodes(inodes) => {
                 for number in 0..free(&self.folder)?.f_favail - inodes {

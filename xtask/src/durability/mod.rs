@@ -1,4 +1,4 @@
-//! Shows that what was acknowledged is there, whatever happens: the promises P1 to P4, P14 and P16 of SECURITY.md.
+//! Shows that what was acknowledged is there, whatever happens: the promises P1 to P4 and P14 to P16 of SECURITY.md.
 //!
 //! - `proof`: the list: which promise, what it needs, how often, which broken variants must be found out. `report`: the
 //!   table of what came of it.
@@ -6,6 +6,7 @@
 //!   `operation`s that were acknowledged. `stops` adds uploads that stall.
 //! - `order`, `failing`, `failing_accounts`, `full`: single `steps` on a `bench`, call by call (`strace`) or page by page.
 //! - `readonly`, `lines`: a disk that comes and goes; connections that are cut (`relay`, `slow`).
+//! - `rot`: damage that nobody reports.
 //! - `programs`, `server`, `mounts`: what is under proof, and the disks that are taken from it.
 //!
 //! Nothing in here knows how the store works: it looks through the client library, at plain files, and at system calls.
@@ -26,6 +27,7 @@ mod proof;
 mod readonly;
 mod relay;
 mod report;
+mod rot;
 mod scene;
 mod server;
 mod slow;

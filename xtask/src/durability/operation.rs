@@ -20,6 +20,7 @@ pub(super) enum Operation {
     Put { path: String, content: Content, existing: OnExisting, via: Via },
     MakeDirectory { path: String, parents: bool },
     Rename { from: String, to: String },
+    Copy { from: String, to: String },
     Remove { path: String, recursive: bool },
 }
 
@@ -82,8 +83,8 @@ impl Operation {
                 55..65 => Self::rename_file(rng, world),
                 65..70 => Self::rename_directory(rng, world),
                 70..85 => Self::make_directory(rng, world),
-                85..94 => Self::remove(rng, world, Node::is_file),
-                // A place for `copy`, once the protocol has it.
+                85..90 => Self::copy(rng, world),
+                90..96 => Self::remove(rng, world, Node::is_file),
                 _ => Self::remove(rng, world, Node::is_directory),
             };
             if let Some(operation) = chosen {
@@ -111,6 +112,15 @@ impl Operation {
         free.then_some(Self::Rename { from, to })
     }
 
+    /// A file over a file or nothing, or a tree.
+    fn copy(rng: &mut Rng, world: &World) -> Option<Self> {
+        let renamed = if rng.bool() { Self::rename_file(rng, world) } else { Self::rename_directory(rng, world) };
+        let Self::Rename { from, to } = renamed? else { return None };
+        let copied = Self::Copy { from, to };
+        // A copy of what is there already would show nothing.
+        (copied.steps(world).last() != Some(world)).then_some(copied)
+    }
+
     fn make_directory(rng: &mut Rng, world: &World) -> Option<Self> {
         let path = (*rng.choice(&DIRECTORIES)?).to_owned();
         let parents = rng.bool();
@@ -128,7 +138,7 @@ impl Operation {
     pub(super) fn len(&self) -> u64 {
         match self {
             Self::Put { content, .. } => content.len(),
-            Self::MakeDirectory { .. } | Self::Rename { .. } | Self::Remove { .. } => 0,
+            Self::MakeDirectory { .. } | Self::Rename { .. } | Self::Copy { .. } | Self::Remove { .. } => 0,
         }
     }
 
@@ -155,6 +165,10 @@ impl Operation {
             Self::Rename { from, to } => {
                 let moved = take(&mut after, from);
                 after.extend(moved.into_iter().map(|(rest, node)| (format!("{to}{rest}"), node)));
+            }
+            Self::Copy { from, to } => {
+                let copied = take(&mut after.clone(), from);
+                after.extend(copied.into_iter().map(|(rest, node)| (format!("{to}{rest}"), node)));
             }
             Self::Remove { path, .. } => drop(take(&mut after, path)),
         }

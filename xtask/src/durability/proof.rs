@@ -12,6 +12,7 @@ use super::mounts::{self, Image, PowerSwitch};
 use super::order;
 use super::readonly;
 use super::report::Tally;
+use super::rot;
 use super::server::Program;
 use super::stops;
 use super::strace;
@@ -26,6 +27,7 @@ pub(super) enum Proof {
     FullDisk,
     FailingDisk,
     ReadOnlyDisk,
+    Rot,
     Stops,
 }
 
@@ -59,7 +61,6 @@ impl Trial {
 }
 
 impl Proof {
-    /// A place for P15, silent damage, once there is something that looks for it.
     pub(super) const ALL: &[Self] = &[
         Self::Kills,
         Self::Cuts,
@@ -68,6 +69,7 @@ impl Proof {
         Self::FullDisk,
         Self::FailingDisk,
         Self::ReadOnlyDisk,
+        Self::Rot,
         Self::Stops,
     ];
 
@@ -80,6 +82,7 @@ impl Proof {
             Self::FullDisk => "full-disk",
             Self::FailingDisk => "failing-disk",
             Self::ReadOnlyDisk => "read-only-disk",
+            Self::Rot => "rot",
             Self::Stops => "stops",
         }
     }
@@ -90,6 +93,7 @@ impl Proof {
             Self::Cuts | Self::Order => "P2",
             Self::Lines => "P3",
             Self::FullDisk | Self::FailingDisk | Self::ReadOnlyDisk => "P14",
+            Self::Rot => "P15",
             Self::Stops => "P16",
         }
     }
@@ -103,6 +107,7 @@ impl Proof {
             Self::FullDisk => "full disk, at each page and inode of each operation",
             Self::FailingDisk => "EIO from each sync and write of each operation",
             Self::ReadOnlyDisk => "disk remounted read-only, and back, under 4 writers",
+            Self::Rot => "a bit flipped in a stored file: scrub, get, cp",
             Self::Stops => "SIGTERM under 8 writers",
         }
     }
@@ -116,6 +121,7 @@ impl Proof {
             Self::Lines | Self::FullDisk => &["in-place"],
             Self::FailingDisk => &["ignore-sync-error"],
             Self::ReadOnlyDisk => &["ignore-remove-error"],
+            Self::Rot => &["ignore-digest"],
             Self::Stops => &["ack-first"],
         }
     }
@@ -123,7 +129,7 @@ impl Proof {
     /// Why it cannot be tried here, if so.
     pub(super) fn lacks(self) -> Option<String> {
         match self {
-            Self::Kills | Self::Lines | Self::Stops => None,
+            Self::Kills | Self::Lines | Self::Rot | Self::Stops => None,
             Self::Cuts | Self::FullDisk | Self::ReadOnlyDisk => mounts::why_not(),
             Self::Order | Self::FailingDisk => strace::why_not(),
         }
@@ -139,7 +145,8 @@ impl Proof {
             (Self::Lines, Extent::Quick) => 30,
             (Self::ReadOnlyDisk, Extent::Quick) => 5,
             (Self::Stops, Extent::Quick) => 10,
-            (Self::Kills | Self::Cuts | Self::Lines, Extent::Full) => 1_000,
+            (Self::Rot, Extent::Quick) => 100,
+            (Self::Kills | Self::Cuts | Self::Lines | Self::Rot, Extent::Full) => 1_000,
             (Self::ReadOnlyDisk, Extent::Full) => 100,
             (Self::Stops, Extent::Full) => 200,
         }
@@ -157,6 +164,7 @@ impl Proof {
             Self::FullDisk => full::prove(trial).await,
             Self::FailingDisk => failing::prove(trial).await,
             Self::ReadOnlyDisk => readonly::prove(trial).await,
+            Self::Rot => rot::prove(trial).await,
             Self::Stops => stops::prove(trial).await,
         }
     }

@@ -24,6 +24,9 @@ const CROWD_DIRECTORY_LEN: usize = 1_000;
 /// The promise: ready so soon after any crash.
 pub(super) const READY_MAX: Duration = Duration::from_secs(2);
 
+/// What a crash left is given back so soon.
+const SETTLED_MAX: Duration = Duration::from_secs(20);
+
 #[derive(Debug)]
 pub(super) struct Scene {
     /// The store.
@@ -126,6 +129,7 @@ impl Scene {
             self.writers.push(writer);
         }
         findings.extend(self.check_strays()?);
+        findings.extend(self.check_sums().await?);
         findings.extend(check_database(&self.data.join("netdisk.db"))?);
         Ok(findings)
     }
@@ -134,6 +138,34 @@ impl Scene {
         let (user, token) = &self.crowd;
         let client = dial(&server.endpoint, &server.trust).await?.log_in_by_token(user, token.clone()).await?;
         Ok(client.close().await?)
+    }
+
+    /// Whether what is counted is what is there. What a crash left is given back beside the first requests.
+    async fn check_sums(&self) -> Result<Vec<String>> {
+        let path = self.data.join("netdisk.db");
+        let database = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let mut findings = Vec::new();
+        for home in 0..HOMES {
+            let user = format!("user{home}");
+            let there = sums(&self.data.join("homes").join(&user).join("files"))?;
+            let began = Instant::now();
+            loop {
+                let query = "SELECT bytes_used, files_used,
+                    (SELECT coalesce(sum(size), 0) FROM files WHERE user = ?1),
+                    (SELECT count(*) FROM files WHERE user = ?1) FROM accounts WHERE user = ?1";
+                let counted = database
+                    .query_row(query, [&user], |row| Ok(((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?))))?;
+                if counted == (there, there) {
+                    break;
+                }
+                if began.elapsed() > SETTLED_MAX {
+                    findings.push(format!("miscounted: {user} has {there:?} bytes and files, counted are {counted:?}"));
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        Ok(findings)
     }
 
     /// What stands in a home and belongs to no writer, and what lies in staging beyond what can be resumed.
@@ -173,6 +205,21 @@ pub(super) async fn register(server: &Server, user: &str) -> Result<(netdisk_cli
     let client = door.register(&user.parse()?, Password::new("correct horse"), true).await?;
     let token = client.token().context("a token was asked for")?.clone();
     Ok((client, token))
+}
+
+/// The bytes and the number of the files in a tree.
+fn sums(directory: &Path) -> Result<(i64, i64)> {
+    let mut sums = (0, 0);
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        let (bytes, files) = match metadata.is_dir() {
+            true => self::sums(&entry.path())?,
+            false => (metadata.len().cast_signed(), 1),
+        };
+        sums = (sums.0 + bytes, sums.1 + files);
+    }
+    Ok(sums)
 }
 
 fn names(directory: &Path) -> Result<Vec<String>> {

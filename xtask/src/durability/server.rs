@@ -44,7 +44,9 @@ impl Program {
     pub(super) fn spawn(&self, data: &Path, transport: Transport) -> Result<Child> {
         let log = OpenOptions::new().create(true).append(true).open(log_of(data))?;
         let mut command = Command::new(&self.path);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--registration", "open", "--data"]).arg(data);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--registration", "open", "--min-free", "0", "--data"])
+            .arg(data);
         if transport == Transport::Plaintext {
             command.arg("--plaintext");
         }

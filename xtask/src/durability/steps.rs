@@ -23,7 +23,7 @@ pub(super) struct Step {
 const UPLOAD_LEN: usize = 3 * DATA_LEN_MAX + 17;
 
 impl Step {
-    /// All of them. A place for `copy`, once the protocol has it.
+    /// All of them.
     pub(super) fn all(seed: u64) -> Vec<Self> {
         let old = || file("old", seed, 1_000);
         let step = |name, prepare, act, changes| Self { name, prepare, act, changes };
@@ -39,6 +39,9 @@ impl Step {
             step("rename to another directory", vec![old(), directory("x", false)], rename("old", "x/new"), 1),
             step("rename over a file", vec![old(), file("other", seed + 4, 500)], rename("old", "other"), 1),
             step("rename of a directory", vec![directory("x/y", true), file("x/y/f", seed, 9)], rename("x", "z"), 1),
+            step("copy", vec![old()], copy("old", "new"), 1),
+            step("copy over a file", vec![old(), file("other", seed + 4, 500)], copy("old", "other"), 1),
+            step("copy of a tree", vec![directory("x/y", true), file("x/y/f", seed, 9)], copy("x", "z"), 1),
             step("remove", vec![old()], remove("old", false), 1),
             step("remove of an empty directory", vec![directory("x", false)], remove("x", false), 1),
             step("remove of a tree", vec![directory("x/y", true), file("x/y/f", seed, 9)], remove("x", true), 1),
@@ -70,6 +73,7 @@ pub(super) async fn perform(client: &mut Client, folder: &str, operation: &Opera
         }
         Operation::MakeDirectory { path, parents } => client.make_directory(&at(path)?, *parents).await,
         Operation::Rename { from, to } => client.rename(&at(from)?, &at(to)?, true).await,
+        Operation::Copy { from, to } => client.copy(&at(from)?, &at(to)?, true).await,
         Operation::Remove { path, recursive } => client.remove(&at(path)?, *recursive).await,
     }
 }
@@ -81,6 +85,10 @@ fn file(path: &str, seed: u64, len: usize) -> Operation {
 
 fn directory(path: &str, parents: bool) -> Operation {
     Operation::MakeDirectory { path: path.to_owned(), parents }
+}
+
+fn copy(from: &str, to: &str) -> Operation {
+    Operation::Copy { from: from.to_owned(), to: to.to_owned() }
 }
 
 fn rename(from: &str, to: &str) -> Operation {

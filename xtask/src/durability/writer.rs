@@ -134,6 +134,7 @@ impl Writer {
             }
             Operation::MakeDirectory { path, parents } => client.make_directory(&at(path)?, *parents).await,
             Operation::Rename { from, to } => client.rename(&at(from)?, &at(to)?, true).await,
+            Operation::Copy { from, to } => client.copy(&at(from)?, &at(to)?, true).await,
             Operation::Remove { path, recursive } => client.remove(&at(path)?, *recursive).await,
         }
     }

@@ -16,6 +16,7 @@ use super::home::open_directories;
 use super::identity::{Found, Identity};
 use super::ledger::{FileRow, Ledger, read_row, row};
 use super::people::usage;
+use super::sabotage::{self, Sabotage};
 use super::visit::{Visited, shown, visit};
 use crate::accounts::AccountsError;
 use crate::error::StorageError;
@@ -192,7 +193,7 @@ impl DiskStore {
             return Ok(None);
         }
         match known.filter(|known| known.fits(&found)) {
-            Some(known) if known.digest == digest => Ok(None),
+            Some(known) if known.digest == digest || sabotage::is(Sabotage::IgnoreDigest) => Ok(None),
             Some(_) => Ok(Some(Finding::Rotten)),
             None => {
                 let Found { identity, size, modified_ns, .. } = found;

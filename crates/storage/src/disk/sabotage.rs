@@ -18,6 +18,8 @@ pub(super) enum Sabotage {
     IgnoreSyncError,
     /// What could not be removed counts as removed.
     IgnoreRemoveError,
+    /// What is read is not compared with what was stored.
+    IgnoreDigest,
 }
 
 /// Whether the store is broken so.
@@ -39,6 +41,7 @@ pub(super) fn is(sabotage: Sabotage) -> bool {
             "in-place" => Sabotage::InPlace,
             "ignore-sync-error" => Sabotage::IgnoreSyncError,
             "ignore-remove-error" => Sabotage::IgnoreRemoveError,
+            "ignore-digest" => Sabotage::IgnoreDigest,
             // A misspelt control would be a sound server, and its proof green for the wrong reason.
             _ => panic!("NETDISK_SABOTAGE={name} is none"),
         };
