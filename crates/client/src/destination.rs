@@ -176,7 +176,7 @@ mod tests {
         let all = tempfile::tempdir().expect("a directory");
         fs::create_dir(all.path().join("chosen")).expect("made");
         let outside = all.path().join("outside");
-        fs::create_dir(&outside).expect("made");
+        fs::create_dir_all(outside.join("deep")).expect("made");
         let destination = Destination::open(&all.path().join("chosen")).expect("opened");
         (all, destination, outside)
     }
@@ -188,12 +188,14 @@ mod tests {
         symlink(&outside, chosen.join("d")).expect("a link");
         symlink(outside.join("new"), chosen.join("f")).expect("a link");
         assert!(destination.create(&path("/d/f")).is_err());
+        assert!(destination.create(&path("/d/deep/f")).is_err(), "also where the link is no last component");
         assert!(matches!(destination.create(&path("/f")), Err(ClientError::LocalExists { .. })));
         assert!(destination.make_directories(&path("/d")).is_err());
         assert!(destination.make_directories(&path("/d/e")).is_err());
         destination.create(&path("/mine")).expect("made");
         assert!(destination.rename(&path("/mine"), &path("/d/mine"), OnExisting::Replace).is_err());
-        assert_eq!(fs::read_dir(outside).expect("a directory").count(), 0);
+        assert_eq!(fs::read_dir(outside.join("deep")).expect("a directory").count(), 0);
+        assert_eq!(fs::read_dir(outside).expect("a directory").count(), 1);
     }
 
     #[test]
@@ -214,7 +216,7 @@ mod tests {
     fn a_directory_that_is_swapped_for_a_link_lets_nothing_out() {
         let (all, destination, outside) = folders();
         let chosen = all.path().join("chosen");
-        fs::create_dir(chosen.join("d")).expect("made");
+        fs::create_dir_all(chosen.join("d/deep")).expect("made");
         symlink(&outside, chosen.join("link")).expect("a link");
         let stop = AtomicBool::new(false);
         let made = std::thread::scope(|scope| {
@@ -224,11 +226,12 @@ mod tests {
                     rustix::fs::renameat_with(CWD, &d, CWD, &link, RenameFlags::EXCHANGE).expect("swapped");
                 }
             });
-            let made = (0..20_000).filter(|number| destination.create(&path(&format!("/d/{number}"))).is_ok()).count();
+            let made =
+                (0..20_000).filter(|number| destination.create(&path(&format!("/d/deep/{number}"))).is_ok()).count();
             stop.store(true, Ordering::Relaxed);
             made
         });
         assert!(made > 0, "the directory was there now and then");
-        assert_eq!(fs::read_dir(outside).expect("a directory").count(), 0);
+        assert_eq!(fs::read_dir(outside.join("deep")).expect("a directory").count(), 0);
     }
 }
