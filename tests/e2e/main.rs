@@ -16,6 +16,7 @@ mod crowds;
 mod fixture;
 mod hostile;
 mod identity;
+mod keeper;
 mod log;
 mod many;
 mod program;

@@ -375,3 +375,24 @@ fn a_token_given_over_tls_is_never_sent_in_plaintext() {
     let output = program.command(&["ls", "--plaintext"]).env_remove("NETDISK_PASSWORD").output().expect("it runs");
     assert_eq!(output.status.code(), Some(3), "{output:?}");
 }
+
+/// A crash of the client is no different from a lost line: the same command goes on.
+#[test]
+fn a_command_that_was_killed_goes_on_when_it_is_repeated() {
+    let scene = Scene::new();
+    let content = crate::fixture::content(64 * 1024 * 1024);
+    scene.program.write("f", &content);
+    scene.program.ok(&["put", "f"]);
+    let part = scene.program.path("back.part");
+    let mut get = scene.program.command(&["get", "f", "back"]).spawn().expect("it runs");
+    while std::fs::metadata(&part).map_or(0, |metadata| metadata.len()) < 1_000_000 {
+        assert!(get.try_wait().expect("known").is_none(), "it ended before it could be killed");
+        std::thread::yield_now();
+    }
+    get.kill().expect("it runs");
+    get.wait().expect("it ended");
+    assert!(part.exists() && !scene.program.path("back").exists());
+    scene.program.ok(&["get", "f", "back"]);
+    assert!(scene.program.read("back") == content);
+    assert!(!part.exists());
+}

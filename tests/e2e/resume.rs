@@ -268,6 +268,65 @@ async fn a_command_that_is_repeated_goes_on_where_it_was_interrupted() {
     assert!(std::fs::read(scene.server.files("alice").join("f")).expect("there") == content(SIZE));
 }
 
+/// Fetches half of `/f` into `back`, and is interrupted.
+async fn interrupted_get(scene: &mut Scene) {
+    std::fs::write(scene.server.files("alice").join("f"), content(SIZE)).expect("written");
+    let cancel = CancellationToken::new();
+    let watch = CancelHalfWay(cancel.clone());
+    let target = GetTarget::File(scene.local("back"));
+    let interrupted = get(&mut scene.client, &path("/f"), target, OnExisting::Refuse, &watch, &cancel).await;
+    assert!(interrupted.is_err());
+    assert!(!scene.local("back").exists());
+    assert!(std::fs::metadata(scene.local("back.part")).expect("kept").len() > SIZE as u64 / 3);
+    // Another process, later: another connection.
+    scene.cut(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_is_repeated_goes_on_where_it_was_interrupted() {
+    let mut scene = Scene::new().await;
+    interrupted_get(&mut scene).await;
+    let kept = std::fs::metadata(scene.local("back.part")).expect("kept").len();
+    // The part of another file is left alone.
+    std::fs::write(scene.server.files("alice").join("g"), b"another").expect("written");
+    let target = GetTarget::File(scene.local("back"));
+    let cancel = CancellationToken::new();
+    get(&mut scene.client, &path("/g"), target, OnExisting::Replace, &Unobserved, &cancel).await.expect("fetched");
+    assert_eq!(std::fs::read(scene.local("back")).expect("there"), b"another");
+    std::fs::remove_file(scene.local("back")).expect("removed");
+    scene.relay.take_passed();
+
+    let notes = Notes::default();
+    scene.get(&notes).await;
+    assert_eq!(notes.verified.load(Ordering::SeqCst), kept, "what was there was verified");
+    assert!(std::fs::read(scene.local("back")).expect("there") == content(SIZE));
+    assert_eq!(std::fs::read_dir(scene.folder.path()).expect("there").count(), 1, "no part file is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_another_version_is_fetched_anew() {
+    let mut scene = Scene::new().await;
+    interrupted_get(&mut scene).await;
+    let other: Vec<u8> = content(SIZE - 1).into_iter().map(|byte| !byte).collect();
+    std::fs::write(scene.server.files("alice").join("f"), &other).expect("written");
+    let notes = Notes::default();
+    scene.get(&notes).await;
+    assert_eq!(notes.verified.load(Ordering::SeqCst), 0, "nothing is read for nothing");
+    assert!(std::fs::read(scene.local("back")).expect("there") == other, "no splice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spoilt_part_costs_a_second_download_and_never_a_wrong_file() {
+    let mut scene = Scene::new().await;
+    interrupted_get(&mut scene).await;
+    let part = std::fs::File::options().write(true).open(scene.local("back.part")).expect("kept");
+    std::os::unix::fs::FileExt::write_all_at(&part, b"spoilt", 1000).expect("written");
+    drop(part);
+    scene.get(&Notes::default()).await;
+    assert!(std::fs::read(scene.local("back")).expect("there") == content(SIZE));
+    assert_eq!(std::fs::read_dir(scene.folder.path()).expect("there").count(), 1, "no part file is left");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spoilt_prefix_costs_a_second_upload_and_never_a_wrong_file() {
     let mut scene = Scene::new().await;

@@ -34,6 +34,7 @@ mod error;
 mod exchange;
 mod local;
 mod observer;
+mod part_file;
 mod rest;
 mod retry;
 mod transfer;

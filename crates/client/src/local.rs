@@ -1,7 +1,7 @@
-//! The local ends of transfers: any reader as a source, any writer as a sink, and the part file of a download.
+//! The local ends of transfers: any reader as a source, any writer as a sink.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -9,13 +9,12 @@ use bytes::{Bytes, BytesMut};
 use netdisk_model::{Digest, ResumeKey};
 use netdisk_protocol::limits::DATA_LEN_MAX;
 use netdisk_protocol::{Chunk, Fault, FaultCode, Sink, Source};
-use rustix::fs::RenameFlags;
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
 
 use crate::error::ClientError;
 use crate::observer::{Observer, Progress};
-use crate::transfer::OnExisting;
 
 /// Reads a body from `reader`, hashing what it reads.
 ///
@@ -75,19 +74,19 @@ impl<R: AsyncRead + Send + Unpin> ReaderSource<'_, R> {
 #[async_trait]
 impl<R: AsyncRead + Send + Unpin> SkippingSource for ReaderSource<'_, R> {
     async fn next_behind(&mut self, offset: u64) -> Result<Chunk, Fault> {
-        loop {
-            let begin = self.position;
-            let data = self.read().await?;
-            if data.is_empty() {
-                return self.end();
-            }
-            if self.position > offset {
-                self.observer.progress(self.observed());
-                let unsent = usize::try_from(offset.saturating_sub(begin)).unwrap_or(0);
-                return Ok(Chunk::Data(data.slice(unsent..)));
-            }
-            self.observer.verifying(self.observed());
+        let begin = self.position;
+        let data = self.read().await?;
+        if data.is_empty() {
+            return self.end();
         }
+        if self.position <= offset {
+            self.observer.verifying(self.observed());
+            // Nothing to send of it, and whoever sends looks meanwhile whether to stop.
+            return Ok(Chunk::Data(Bytes::new()));
+        }
+        self.observer.progress(self.observed());
+        let unsent = usize::try_from(offset.saturating_sub(begin)).unwrap_or(0);
+        Ok(Chunk::Data(data.slice(unsent..)))
     }
 }
 
@@ -161,6 +160,11 @@ impl<'a, W: AsyncWrite + Send + Unpin> WriterSink<'a, W> {
         local_or(self.name.clone(), self.failure.take(), error)
     }
 
+    /// Where it goes.
+    pub(crate) fn file(&self) -> &W {
+        &self.writer
+    }
+
     /// How many bytes have arrived.
     pub(crate) fn position(&self) -> u64 {
         self.position
@@ -168,6 +172,23 @@ impl<'a, W: AsyncWrite + Send + Unpin> WriterSink<'a, W> {
 }
 
 impl WriterSink<'_, File> {
+    /// Reads and hashes what arrived before, `len` bytes, to go on behind it.
+    pub(crate) async fn take_prefix(&mut self, len: u64, cancel: &CancellationToken) -> Result<(), ClientError> {
+        let mut data = vec![0; DATA_LEN_MAX];
+        while self.position < len {
+            if cancel.is_cancelled() {
+                return Err(fault(FaultCode::Cancelled).into());
+            }
+            let wanted = usize::try_from(len - self.position).unwrap_or(data.len()).min(data.len());
+            let read = self.writer.read_exact(&mut data[..wanted]).await;
+            read.map_err(ClientError::local(&self.name))?;
+            self.hash.update(&data[..wanted]);
+            self.position += wanted as u64;
+            self.observer.verifying(Progress { position: self.position, size: Some(self.size) });
+        }
+        Ok(())
+    }
+
     /// Forgets what has arrived: the file is another now, of this size.
     pub(crate) async fn restart(&mut self, size: u64) -> Result<(), ClientError> {
         let restart = async {
@@ -201,78 +222,7 @@ impl<W: AsyncWrite + Send + Unpin> Sink for WriterSink<'_, W> {
     }
 }
 
-/// An unfinished download: `NAME.part` beside its target, made by this transfer alone and gone when it is dropped.
-pub(crate) struct PartFile {
-    path: PathBuf,
-    target: PathBuf,
-    committed: bool,
-}
-
-impl PartFile {
-    /// Creates the part file of `target`; beside somebody's file of that name, one with another number.
-    pub(crate) async fn create(target: &Path) -> Result<(Self, File), ClientError> {
-        let mut number = 0;
-        loop {
-            let mut path = target.as_os_str().to_owned();
-            path.push(if number == 0 { ".part".to_owned() } else { format!(".{number}.part") });
-            let path = PathBuf::from(path);
-            // Exclusive: what stands there is somebody else's, be it a file, a link or a pipe.
-            match tokio::fs::OpenOptions::new().write(true).create_new(true).open(&path).await {
-                Ok(mut file) => {
-                    file.set_max_buf_size(DATA_LEN_MAX);
-                    return Ok((Self { path, target: target.to_owned(), committed: false }, file));
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
-                // The part file is nobody's business: its target cannot be made.
-                Err(error) => return Err(ClientError::local(target)(error)),
-            }
-        }
-    }
-
-    /// Puts the file at its target, at one stroke and onto the disk.
-    pub(crate) async fn commit(
-        mut self,
-        file: File,
-        modified_ms: i64,
-        existing: OnExisting,
-    ) -> Result<(), ClientError> {
-        let (part, target) = (self.path.clone(), self.target.clone());
-        let file = file.into_std().await;
-        let commit = move || {
-            let local = ClientError::local(&target);
-            if let Some(modified) = time(modified_ms) {
-                file.set_modified(modified).map_err(&local)?;
-            }
-            file.sync_all().map_err(&local)?;
-            let flags = match existing {
-                OnExisting::Replace => RenameFlags::empty(),
-                OnExisting::Refuse => RenameFlags::NOREPLACE,
-            };
-            let cwd = rustix::fs::CWD;
-            match rustix::fs::renameat_with(cwd, &part, cwd, &target, flags) {
-                Ok(()) => {}
-                Err(rustix::io::Errno::EXIST) => return Err(ClientError::LocalExists { path: target.clone() }),
-                Err(error) => return Err(local(error.into())),
-            }
-            let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            std::fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(local)
-        };
-        let outcome = tokio::task::spawn_blocking(commit).await;
-        self.committed = matches!(outcome, Ok(Ok(())));
-        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
-    }
-}
-
-impl Drop for PartFile {
-    fn drop(&mut self) {
-        if !self.committed {
-            // Whoever took it away has done what was to be done.
-            drop(std::fs::remove_file(&self.path));
-        }
-    }
-}
-
-fn time(modified_ms: i64) -> Option<SystemTime> {
+pub(crate) fn time(modified_ms: i64) -> Option<SystemTime> {
     let distance = Duration::from_millis(modified_ms.unsigned_abs());
     if modified_ms < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
 }

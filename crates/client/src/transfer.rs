@@ -14,8 +14,9 @@ use crate::caps::check_room;
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::exchange::Stored;
-use crate::local::{PartFile, ReaderSource, WriterSink, modified_ms, resume_key};
+use crate::local::{ReaderSource, WriterSink, modified_ms, resume_key};
 use crate::observer::Observer;
+use crate::part_file::{Opened, PartFile};
 use crate::retry::Retry;
 
 /// What happens to a file that stands where another goes.
@@ -156,7 +157,8 @@ async fn open(path: &PathBuf) -> std::io::Result<(File, std::fs::Metadata)> {
     Ok((file, metadata))
 }
 
-/// Fetches the file at `path`. When `cancel` is cancelled, the server is told and the target stays as it was.
+/// Fetches the file at `path`. When `cancel` is cancelled, the server is told and the target stays as it was. What has
+/// arrived stays in a part file beside it, and the next call for the same file and target goes on from there.
 ///
 /// ```no_run
 /// use netdisk_client::{GetTarget, OnExisting, Unobserved, get};
@@ -197,16 +199,36 @@ pub async fn get(
     }
     let mut retry = Retry::new(observer, cancel);
     let mut arrived: Option<Arrived<'_>> = None;
+    let mut mismatches = 0;
     loop {
         let error = match fetch(client, path, &local, &mut arrived, observer, cancel).await {
             Ok(digest) => {
-                let Some(Arrived { part, sink, entry }) = arrived else { return Err(ClientError::DigestMismatch) };
-                let (file, size) = sink.finish(digest).await?;
-                part.commit(file, entry.modified, existing).await?;
-                return Ok(Outcome { size, digest });
+                let Some(Arrived { part, sink, entry, was_kept }) = arrived.take() else {
+                    return Err(ClientError::DigestMismatch);
+                };
+                match sink.finish(digest).await {
+                    Ok((file, size)) => {
+                        part.commit(file, entry.modified, existing).await?;
+                        return Ok(Outcome { size, digest });
+                    }
+                    Err(error) => {
+                        part.discard();
+                        // What was kept may have been spoilt, by a power cut or by hand.
+                        if was_kept && mismatches == 0 && matches!(error, ClientError::DigestMismatch) {
+                            mismatches += 1;
+                            continue;
+                        }
+                        return Err(error);
+                    }
+                }
             }
             Err(error) => error,
         };
+        if error.fault_code() == Some(FaultCode::Corrupt)
+            && let Some(Arrived { part, .. }) = arrived.take()
+        {
+            part.discard();
+        }
         retry.reconnect(client, error).await?;
     }
 }
@@ -216,6 +238,43 @@ struct Arrived<'a> {
     part: PartFile,
     sink: WriterSink<'a, File>,
     entry: Entry,
+    /// Whether some of it had arrived before this command.
+    was_kept: bool,
+}
+
+impl<'a> Arrived<'a> {
+    /// What an interrupted command left of the same download.
+    async fn find(
+        client: &mut Client,
+        path: &RemotePath,
+        local: &Path,
+        observer: &'a dyn Observer,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Self>, ClientError> {
+        let Some(Opened { part, file, kept: Some((entry, len)) }) = PartFile::find(local, path).await else {
+            return Ok(None);
+        };
+        let mut sink = WriterSink::new(file, local.to_owned(), entry.size, observer);
+        // Asked before it is read: what is of another version now need not be.
+        if client.stat(path).await?.version == entry.version && len <= entry.size {
+            sink.take_prefix(len, cancel).await?;
+        } else {
+            sink.restart(entry.size).await?;
+        }
+        Ok(Some(Self { part, sink, entry, was_kept: true }))
+    }
+
+    /// Takes over what the server says of the file now.
+    async fn update(&mut self, from: u64, entry: Entry) -> Result<(), ClientError> {
+        if from < self.sink.position() || entry.version != self.entry.version {
+            // It is another version now: nothing of the old one may stay, nor its size.
+            self.sink.restart(entry.size).await?;
+            self.part.mark(self.sink.file(), &entry);
+            self.was_kept = false;
+        }
+        self.entry = entry;
+        Ok(())
+    }
 }
 
 /// One attempt to fetch what has not arrived yet; gives the digest of the whole that the server claims.
@@ -227,26 +286,21 @@ async fn fetch<'a>(
     observer: &'a dyn Observer,
     cancel: &CancellationToken,
 ) -> Result<Digest, ClientError> {
+    if arrived.is_none() {
+        *arrived = Arrived::find(client, path, local, observer, cancel).await?;
+    }
     let known = arrived.as_ref().map(|arrived| (arrived.sink.position(), arrived.entry.version.clone()));
     let (offset, version) = known.unwrap_or_default();
     let (id, from, entry) = client.begin_download(path, offset, version).await?;
     let arrived = match arrived {
         Some(arrived) => {
-            if from < arrived.sink.position() || entry.version != arrived.entry.version {
-                // It is another version now: nothing of the old one may stay, nor its size.
-                arrived.sink.restart(entry.size).await?;
-            }
-            arrived.entry = entry;
+            arrived.update(from, entry).await?;
             arrived
         }
-        None => match PartFile::create(local).await {
+        None => match make_part(local, &entry).await {
             Ok((part, file)) => {
-                if let Err(error) = check_room(&file, entry.size) {
-                    client.refuse_download(id).await?;
-                    return Err(ClientError::local(local)(error));
-                }
                 let sink = WriterSink::new(file, local.to_owned(), entry.size, observer);
-                arrived.insert(Arrived { part, sink, entry })
+                arrived.insert(Arrived { part, sink, entry, was_kept: false })
             }
             Err(error) => {
                 // The body is on its way; the connection is to stay in step.
@@ -256,6 +310,14 @@ async fn fetch<'a>(
         },
     };
     client.recv_download(id, &mut arrived.sink, cancel).await.map_err(|error| arrived.sink.failure_or(error))
+}
+
+/// Makes a part file where `entry` fits.
+async fn make_part(local: &Path, entry: &Entry) -> Result<(PartFile, File), ClientError> {
+    let Opened { mut part, file, .. } = PartFile::create(local).await?;
+    check_room(&file, entry.size).map_err(ClientError::local(local))?;
+    part.mark(&file, entry);
+    Ok((part, file))
 }
 
 impl From<Stored> for Outcome {

@@ -8,6 +8,7 @@ use clap::{ArgMatches, Args, Parser, Subcommand, ValueEnum};
 use netdisk_client::Endpoint;
 use netdisk_model::{Fingerprint, UserName};
 
+use crate::admin::AdminArgs;
 use crate::command::Command;
 use crate::failure::Failure;
 use crate::log::LogFormat;
@@ -31,6 +32,8 @@ pub(crate) enum Mode {
     Try(TryArgs),
     /// Run the server
     Serve(ServeArgs),
+    /// Keep a store: accounts, quotas, checks, backups
+    Admin(AdminArgs),
     /// List or forget the servers that are known
     #[command(subcommand)]
     Pins(PinsCommand),

@@ -8,6 +8,7 @@
 //! - Both end in `run`, which has the commands; `remote` is the connection that they share.
 //! - `failure` says what went wrong and which exit code it becomes.
 
+mod admin;
 mod cli;
 mod command;
 mod config;
@@ -50,6 +51,7 @@ pub fn main() -> ExitCode {
         Some(Mode::Try(args)) => {
             cli::refuse_connect_options(&matches, "try").and_then(|()| try_it::try_it(&args, &output))
         }
+        Some(Mode::Admin(args)) => admin::admin(args, &cli.connect, &output),
         Some(Mode::Pins(command)) => pins::pins(&cli.connect, command, &output),
         Some(Mode::Shell) | None => shell::shell(cli.connect, &output),
         Some(Mode::Command(command)) => run::one_shot(cli.connect, command, &output),

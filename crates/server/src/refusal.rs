@@ -43,7 +43,8 @@ pub(crate) fn of_accounts(error: &AccountsError) -> Fault {
         AccountsError::NameTaken => FaultCode::NameTaken,
         AccountsError::BadPassword(_) => FaultCode::BadPassword,
         AccountsError::Refused => FaultCode::LoginRefused,
-        AccountsError::NoSuchAccount
+        AccountsError::Occupied(_)
+        | AccountsError::NoSuchAccount
         | AccountsError::InUse(_)
         | AccountsError::Storage(_)
         | AccountsError::Database(_) => return internal(error),

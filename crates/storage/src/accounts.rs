@@ -135,6 +135,9 @@ pub enum AccountsError {
     /// There is no account of that name. Only its keeper is told.
     #[error("there is no account of that name")]
     NoSuchAccount,
+    /// Something stands where a backup or a store is to be made.
+    #[error("{} exists already", .0.display())]
+    Occupied(std::path::PathBuf),
     /// Another process holds the store.
     #[error("another server uses this store ({} is locked)", .0.display())]
     InUse(std::path::PathBuf),

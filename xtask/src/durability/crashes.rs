@@ -73,14 +73,15 @@ impl Storm {
         }
         server.kill()?;
         tally.notes.push(format!("{} operations acknowledged", scene.acknowledged));
-        tally.notes.push(format!("{} uploads resumed", scene.resumed));
-        if let Blow::Terminate = blow {
+        if let Blow::Kill | Blow::Cut(..) = blow {
+            tally.notes.push(format!("{} uploads resumed", scene.resumed));
+        } else {
             tally.notes.push(format!("stopped in {stopped_in:.2?} at most"));
             if stopped_in > STOP_MAX {
                 tally.failures.push(format!("stopped only after {stopped_in:?}"));
             }
         }
-        tally.also = ready(&scene, starts, *crowd).filter(|_| matches!(blow, Blow::Kill));
+        tally.also = matches!(blow, Blow::Kill).then(|| ready(&scene, starts, *crowd));
         Ok(tally)
     }
 
@@ -101,15 +102,15 @@ impl Storm {
 }
 
 /// P4, which every start after a kill is a try of.
-fn ready(scene: &Scene, starts: u64, crowd: usize) -> Option<Row> {
+fn ready(scene: &Scene, starts: u64, crowd: usize) -> Row {
     let slow = (scene.ready_in > READY_MAX).then(|| format!("ready only after {:?}", scene.ready_in));
-    Some(Row {
+    Row {
         promise: "P4",
         how: format!("start after each kill, {crowd} files stored"),
         n: starts,
         failures: slow.into_iter().collect(),
         notes: vec![format!("a login answered {:.2?} after the start at most (limit {READY_MAX:?})", scene.ready_in)],
-    })
+    }
 }
 
 /// Waits for the instant and strikes; gives how long an orderly stop took.

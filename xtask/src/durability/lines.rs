@@ -22,6 +22,7 @@ use super::relay::{Direction, Failure, Fate, Relay};
 use super::report::Tally;
 use super::scene::register;
 use super::server::{Server, Transport};
+use super::slow::frame;
 
 /// The server answers or closes within this time, or something hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -140,7 +141,7 @@ async fn small(trial: &Trial, rng: &mut Rng, tally: &mut Tally) -> Result<()> {
 
 /// Overwrites without a cut; gives how many bytes travel in each direction.
 async fn session(server: &Server, token: &Token, target: &mut Target, rng: &mut Rng) -> Result<(usize, usize)> {
-    let bytes = overwrite(token, target, rng);
+    let bytes = overwrite(token, target, rng)?;
     let mut stream = TcpStream::connect(server.endpoint.to_string()).await?;
     stream.write_all(&bytes).await?;
     stream.shutdown().await?;
@@ -159,7 +160,7 @@ async fn cut_small(
     cut: Cut,
     rng: &mut Rng,
 ) -> Result<Option<String>> {
-    let bytes = overwrite(token, target, rng);
+    let bytes = overwrite(token, target, rng)?;
     let mut stream = TcpStream::connect(server.endpoint.to_string()).await?;
     stream.set_nodelay(true)?;
     match cut {
@@ -196,25 +197,20 @@ fn is_stored(answers: &[u8]) -> bool {
 }
 
 /// All that a client sends to overwrite `/f` with something new, of the same length each time.
-fn overwrite(token: &Token, target: &mut Target, rng: &mut Rng) -> Vec<u8> {
+fn overwrite(token: &Token, target: &mut Target, rng: &mut Rng) -> Result<Vec<u8>> {
     let content: Vec<u8> = (0..40).map(|_| rng.u8(b'a'..=b'z')).collect();
     target.new = Digest::of(&content);
     let message = |value: Value| frame(value.to_string().as_bytes());
     let (one, two) = content.split_at(16);
-    [
+    let parts = [
         message(json!({"type": "hello", "version": 1, "software": "proof"})),
         message(json!({"id": 1, "type": "login", "user": "alice", "token": token.expose()})),
         message(json!({"id": 2, "type": "upload", "path": "/f", "size": content.len(), "body": "now"})),
         frame(&[&[0], one].concat()),
         frame(&[&[0], two].concat()),
         message(json!({"id": 2, "type": "end", "digest": target.new.to_string()})),
-    ]
-    .concat()
-}
-
-fn frame(payload: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(payload.len()).expect("a few hundred bytes");
-    [&len.to_be_bytes()[..], payload].concat()
+    ];
+    Ok(parts.into_iter().collect::<Result<Vec<_>>>()?.concat())
 }
 
 async fn large(trial: &Trial, rng: &mut Rng, tally: &mut Tally) -> Result<()> {

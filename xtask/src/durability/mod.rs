@@ -1,18 +1,20 @@
 //! Shows that what was acknowledged is there, whatever happens: the promises P1 to P4, P14 and P16 of SECURITY.md.
 //!
-//! - `proof`: the list: which promise, what it needs, how often, which broken variants must be found out.
-//! - `crashes`: kills, power cuts and stops, over a `scene` of `writer`s under one `load`.
-//! - `operation`, `ledger`: what writers do, and what they know must be there afterwards.
-//! - `server`, `programs`, `mounts`: the program under proof, and the disks that are taken from it.
-//! - `order`: what stands behind an acknowledgement, call by call (`steps`, `strace`).
-//! - `lines`: connections that are cut.
-//! - `stops`: stops, with uploads under way that stall.
-//! - `relay`: a line that fails where it is told to.
-//! - `report`: the table.
+//! - `proof`: the list: which promise, what it needs, how often, which broken variants must be found out. `report`: the
+//!   table of what came of it.
+//! - `crashes`: kills, power cuts and stops over a `scene`: `writer`s under one `load`, each with a `ledger` of the
+//!   `operation`s that were acknowledged. `stops` adds uploads that stall.
+//! - `order`, `failing`, `failing_accounts`, `full`: single `steps` on a `bench`, call by call (`strace`) or page by page.
+//! - `readonly`, `lines`: a disk that comes and goes; connections that are cut (`relay`, `slow`).
+//! - `programs`, `server`, `mounts`: what is under proof, and the disks that are taken from it.
 //!
 //! Nothing in here knows how the store works: it looks through the client library, at plain files, and at system calls.
 
+mod bench;
 mod crashes;
+mod failing;
+mod failing_accounts;
+mod full;
 mod ledger;
 mod lines;
 mod load;
@@ -21,10 +23,12 @@ mod operation;
 mod order;
 mod programs;
 mod proof;
+mod readonly;
 mod relay;
 mod report;
 mod scene;
 mod server;
+mod slow;
 mod steps;
 mod stops;
 mod strace;
@@ -34,6 +38,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use tempfile::TempDir;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::programs::Programs;
 use self::proof::{Extent, Proof, Trial};
@@ -52,14 +57,14 @@ pub(crate) struct Args {
     /// Some minutes, for every day
     #[arg(long, required_unless_present = "full", conflicts_with = "full")]
     quick: bool,
-    /// Until the numbers mean something: hours
+    /// As often as the numbers need, with the program as it is released: about an hour
     #[arg(long)]
     full: bool,
     /// Run only the negative controls: each must be found out
     #[arg(long)]
     control: bool,
-    /// Only these promises, such as `P2,P16`
-    #[arg(long, value_delimiter = ',', value_name = "PROMISE")]
+    /// Only these promises or proofs, such as `P2,failing-disk`
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
     /// What the operations are chosen by; a random one is taken and printed
     #[arg(long)]
@@ -82,14 +87,22 @@ pub(crate) fn prove(root: &Path, args: &Args) -> Result<()> {
         skipped: Vec::new(),
         kept: None,
     };
-    let chosen = |proof: &Proof| args.only.is_empty() || args.only.iter().any(|only| only == proof.promise());
+    let chosen = |proof: &Proof| {
+        args.only.is_empty() || args.only.iter().any(|only| only == proof.promise() || only == proof.name())
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     for proof in Proof::ALL.iter().copied().filter(chosen) {
         if let Some(lacking) = proof.lacks() {
             report.skipped.push((proof, lacking));
             continue;
         }
-        runtime.block_on(house.run(proof, args.control, &mut report));
+        runtime.block_on(async {
+            // Dropped, a proof takes its servers and mounts away with it.
+            tokio::select! {
+                () = house.run(proof, args.control, &mut report) => Ok(()),
+                stopped = stopped() => stopped.and_then(|()| bail!("stopped")),
+            }
+        })?;
     }
     house.finish(&mut report);
     println!("{report}");
@@ -103,6 +116,15 @@ pub(crate) fn prove(root: &Path, args: &Args) -> Result<()> {
         bail!("nothing was tried");
     }
     Ok(())
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn stopped() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 /// What all proofs stand in.
@@ -134,8 +156,8 @@ impl House {
     /// What went wrong on the way counts as a failure of a sound program, and not as the finding that a control needs.
     async fn attempt(&self, proof: Proof, program: Program, rounds: u64) -> Tally {
         let is_control = program.sabotage.is_some();
-        let name =
-            format!("{}-{:?}{}", proof.promise(), proof, program.sabotage.map(|s| format!("-{s}")).unwrap_or_default());
+        let variant = program.sabotage.map(|sabotage| format!("-{sabotage}")).unwrap_or_default();
+        let name = format!("{}{variant}", proof.name());
         eprintln!("durability: {name}");
         let folder = self.folder.path().join(&name);
         let crowd = match (is_control, self.extent) {

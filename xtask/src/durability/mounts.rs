@@ -11,6 +11,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 /// Size of an image in bytes; what is not written costs nothing.
 const IMAGE_LEN: u64 = 1 << 30;
 
+/// An image that shows whether any can be mounted.
+const SMALL_IMAGE_LEN: u64 = 16 << 20;
+
 /// `noauto_da_alloc`: ext4 is not to repair a missing fsync behind our back. `commit`: nor is its clock.
 const OPTIONS: &str = "loop,noauto_da_alloc,commit=600";
 
@@ -25,10 +28,26 @@ pub(super) struct Mount {
 }
 
 impl Mount {
+    /// A file system in memory of so many bytes and files.
+    pub(super) fn in_memory(at: &Path, len: u64, files: u64) -> Result<Self> {
+        fs::create_dir_all(at)?;
+        run("mount", &["-t", "tmpfs", "-o", &format!("size={len},nr_inodes={files}"), "tmpfs", text(at)?])?;
+        Ok(Self { at: at.to_owned(), is_mounted: true })
+    }
+
     fn of_image(image: &Path, at: &Path) -> Result<Self> {
         fs::create_dir_all(at)?;
         run("mount", &["-t", "ext4", "-o", OPTIONS, text(image)?, text(at)?])?;
         Ok(Self { at: at.to_owned(), is_mounted: true })
+    }
+
+    pub(super) fn at(&self) -> &Path {
+        &self.at
+    }
+
+    /// Mounts it again in place, read-only or not.
+    pub(super) fn remount(&self, how: &str) -> Result<()> {
+        run("mount", &["-o", &format!("remount,{how}"), text(&self.at)?])
     }
 
     fn end(mut self) -> Result<()> {
@@ -70,9 +89,13 @@ pub(super) struct Image {
 impl Image {
     /// Makes and mounts it.
     pub(super) fn make(folder: &Path) -> Result<Self> {
+        Self::make_of(folder, IMAGE_LEN)
+    }
+
+    fn make_of(folder: &Path, len: u64) -> Result<Self> {
         let (file, at) = (folder.join("disk.ext4"), folder.join("disk"));
         fs::create_dir_all(folder)?;
-        File::create(&file)?.set_len(IMAGE_LEN)?;
+        File::create(&file)?.set_len(len)?;
         run("mkfs.ext4", &["-q", "-F", text(&file)?])?;
         let mount = Some(Mount::of_image(&file, &at)?);
         Ok(Self { file, at, mount })
@@ -142,13 +165,16 @@ impl Drop for PowerSwitch {
     }
 }
 
-/// Why nothing can be mounted here, if so.
+/// Why nothing can be mounted here, if so: a small image is tried.
 pub(super) fn why_not() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("not root".to_owned());
     }
-    let needed = ["/dev/loop-control", "/sbin/mkfs.ext4"];
-    needed.into_iter().find(|path| !Path::new(path).exists()).map(|path| format!("no {path}"))
+    let try_it = || {
+        let folder = tempfile::tempdir()?;
+        Image::make_of(folder.path(), SMALL_IMAGE_LEN).map(drop)
+    };
+    try_it().err().map(|error| format!("{error:#}"))
 }
 
 fn text(path: &Path) -> Result<&str> {
@@ -158,7 +184,9 @@ fn text(path: &Path) -> Result<&str> {
 pub(super) fn run(command: &str, args: &[&str]) -> Result<()> {
     let output = Command::new(command).args(args).output().with_context(|| command.to_owned())?;
     if !output.status.success() {
-        bail!("{command} {args:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        // What follows the first line is advice.
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{command} {}: {}", args.join(" "), said.lines().next().unwrap_or_default());
     }
     Ok(())
 }

@@ -124,6 +124,14 @@ impl Operation {
         Some(Self::Remove { path, recursive })
     }
 
+    /// How many bytes of content it brings.
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::Put { content, .. } => content.len(),
+            Self::MakeDirectory { .. } | Self::Rename { .. } | Self::Remove { .. } => 0,
+        }
+    }
+
     /// Whether the server must refuse it.
     pub(super) fn is_refused(&self, world: &World) -> bool {
         matches!(self, Self::Put { path, existing: OnExisting::Refuse, .. } if world.contains_key(path))

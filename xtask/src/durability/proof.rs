@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::crashes::{Blow, Storm};
+use super::failing;
+use super::full;
 use super::lines;
 use super::mounts::{self, Image, PowerSwitch};
 use super::order;
+use super::readonly;
 use super::report::Tally;
 use super::server::Program;
 use super::stops;
@@ -20,6 +23,9 @@ pub(super) enum Proof {
     Cuts,
     Order,
     Lines,
+    FullDisk,
+    FailingDisk,
+    ReadOnlyDisk,
     Stops,
 }
 
@@ -54,13 +60,36 @@ impl Trial {
 
 impl Proof {
     /// A place for P15, silent damage, once there is something that looks for it.
-    pub(super) const ALL: &[Self] = &[Self::Kills, Self::Cuts, Self::Order, Self::Lines, Self::Stops];
+    pub(super) const ALL: &[Self] = &[
+        Self::Kills,
+        Self::Cuts,
+        Self::Order,
+        Self::Lines,
+        Self::FullDisk,
+        Self::FailingDisk,
+        Self::ReadOnlyDisk,
+        Self::Stops,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Kills => "kills",
+            Self::Cuts => "cuts",
+            Self::Order => "order",
+            Self::Lines => "lines",
+            Self::FullDisk => "full-disk",
+            Self::FailingDisk => "failing-disk",
+            Self::ReadOnlyDisk => "read-only-disk",
+            Self::Stops => "stops",
+        }
+    }
 
     pub(super) fn promise(self) -> &'static str {
         match self {
             Self::Kills => "P1",
             Self::Cuts | Self::Order => "P2",
             Self::Lines => "P3",
+            Self::FullDisk | Self::FailingDisk | Self::ReadOnlyDisk => "P14",
             Self::Stops => "P16",
         }
     }
@@ -71,6 +100,9 @@ impl Proof {
             Self::Cuts => "power cut of an ext4 under 8 writers",
             Self::Order => "order of system calls behind an acknowledgement",
             Self::Lines => "connection cut during an overwrite",
+            Self::FullDisk => "full disk, at each page and inode of each operation",
+            Self::FailingDisk => "EIO from each sync and write of each operation",
+            Self::ReadOnlyDisk => "disk remounted read-only, and back, under 4 writers",
             Self::Stops => "SIGTERM under 8 writers",
         }
     }
@@ -81,7 +113,9 @@ impl Proof {
             Self::Kills => &["ack-first"],
             Self::Cuts => &["no-file-sync", "no-directory-sync"],
             Self::Order => &["no-file-sync", "no-directory-sync", "ack-first", "in-place"],
-            Self::Lines => &["in-place"],
+            Self::Lines | Self::FullDisk => &["in-place"],
+            Self::FailingDisk => &["ignore-sync-error"],
+            Self::ReadOnlyDisk => &["ignore-remove-error"],
             Self::Stops => &["ack-first"],
         }
     }
@@ -90,21 +124,23 @@ impl Proof {
     pub(super) fn lacks(self) -> Option<String> {
         match self {
             Self::Kills | Self::Lines | Self::Stops => None,
-            Self::Cuts => mounts::why_not(),
-            Self::Order => strace::why_not(),
+            Self::Cuts | Self::FullDisk | Self::ReadOnlyDisk => mounts::why_not(),
+            Self::Order | Self::FailingDisk => strace::why_not(),
         }
     }
 
     pub(super) fn rounds(self, extent: Extent) -> u64 {
         match (self, extent) {
-            // Each step once: they are always the same.
-            (Self::Order, _) => 1,
+            // Each step, or each place in it, once: they are always the same.
+            (Self::Order | Self::FullDisk | Self::FailingDisk, _) => 1,
             (Self::Kills, Extent::Quick) => 40,
             (Self::Cuts, Extent::Quick) => 25,
             // Of large overwrites; the points of the small one are always all of them.
             (Self::Lines, Extent::Quick) => 30,
+            (Self::ReadOnlyDisk, Extent::Quick) => 5,
             (Self::Stops, Extent::Quick) => 10,
             (Self::Kills | Self::Cuts | Self::Lines, Extent::Full) => 1_000,
+            (Self::ReadOnlyDisk, Extent::Full) => 100,
             (Self::Stops, Extent::Full) => 200,
         }
     }
@@ -118,6 +154,9 @@ impl Proof {
             }
             Self::Order => order::prove(trial).await,
             Self::Lines => lines::prove(trial).await,
+            Self::FullDisk => full::prove(trial).await,
+            Self::FailingDisk => failing::prove(trial).await,
+            Self::ReadOnlyDisk => readonly::prove(trial).await,
             Self::Stops => stops::prove(trial).await,
         }
     }

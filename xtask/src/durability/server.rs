@@ -111,6 +111,11 @@ impl Server {
         Ok(())
     }
 
+    /// Whether it still runs.
+    pub(super) fn is_alive(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
     /// Asks for a stop and waits for it; gives how it ended and how long that took.
     pub(super) async fn terminate(mut self) -> Result<(ExitStatus, Duration)> {
         let pid = rustix::process::Pid::from_child(&self.child);

@@ -25,6 +25,10 @@ impl Call {
         !self.result.starts_with("-1") && !self.result.starts_with('?')
     }
 
+    pub(super) fn is_injected(&self) -> bool {
+        self.result.contains("(INJECTED)")
+    }
+
     /// The paths of the descriptors among the arguments, in order.
     pub(super) fn paths(&self) -> Vec<&str> {
         self.arguments.split('<').skip(1).filter_map(|rest| rest.split('>').next()).collect()
@@ -156,6 +160,6 @@ mod tests {
         assert_eq!(sync.paths(), ["/s/staging/a b"]);
         assert!(send.has_succeeded() && send.left == 1);
         assert_eq!((rename.paths(), rename.strings()), (vec!["/s/staging", "/s/files"], vec!["a b", "f"]));
-        assert!(!rename.has_succeeded());
+        assert!(rename.is_injected() && !rename.has_succeeded());
     }
 }

@@ -11,6 +11,7 @@
 //! Bytes and names: the file system is the truth. Accounts: SQLite is. User bytes are never deleted because a row is
 //! missing.
 
+mod backup;
 mod committer;
 mod confined;
 mod copy;
@@ -18,6 +19,7 @@ mod database;
 mod download;
 mod home;
 mod identity;
+mod keeper;
 mod ledger;
 mod listing;
 mod meter;
@@ -26,10 +28,12 @@ mod removal;
 mod sabotage;
 mod staged;
 mod staging;
+mod store;
 mod sync;
 mod tokens;
 mod tree;
 mod upload;
+mod visit;
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -51,6 +55,8 @@ use crate::accounts::{Account, AccountSummary, Accounts, AccountsError, Standing
 use crate::door::Door;
 use crate::error::StorageError;
 use crate::password::{self, PasswordDoor};
+
+pub use self::keeper::{FileFinding, Finding, Looked};
 
 /// Pieces of disk work at once: enough to keep a disk's queue and two cores busy, few enough to stay out of the way.
 const DISK_DOOR_WIDTH: usize = 16;

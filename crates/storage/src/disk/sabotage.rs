@@ -16,6 +16,8 @@ pub(super) enum Sabotage {
     InPlace,
     /// A sync that fails counts as one that succeeded.
     IgnoreSyncError,
+    /// What could not be removed counts as removed.
+    IgnoreRemoveError,
 }
 
 /// Whether the store is broken so.
@@ -36,6 +38,7 @@ pub(super) fn is(sabotage: Sabotage) -> bool {
             "no-directory-sync" => Sabotage::NoDirectorySync,
             "in-place" => Sabotage::InPlace,
             "ignore-sync-error" => Sabotage::IgnoreSyncError,
+            "ignore-remove-error" => Sabotage::IgnoreRemoveError,
             // A misspelt control would be a sound server, and its proof green for the wrong reason.
             _ => panic!("NETDISK_SABOTAGE={name} is none"),
         };

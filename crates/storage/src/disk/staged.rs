@@ -1,26 +1,24 @@
-//! A file in staging on its way into the tree: written, hashed, synced, and put in its place as a [`Change`].
+//! A file in staging on its way into the tree: written, hashed, and handed in to get its name.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use netdisk_model::{Digest, EntryKind, RemotePath};
-use rustix::fs::{AtFlags, OFlags, RenameFlags, Timespec, Timestamps};
-use rustix::io::Errno;
+use netdisk_model::Digest;
+use rustix::fs::{AtFlags, OFlags, Timespec, Timestamps};
 use tokio::sync::oneshot;
 
-use super::committer::Change;
 use super::confined::FILE_MODE;
 use super::home::HomeState;
-use super::identity::{Found, Identity};
-use super::ledger::{FileRow, Ledger};
+use super::identity::Found;
+use super::ledger::FileRow;
 use super::meter::{Reservation, Room};
 use super::sabotage::{self, Sabotage};
 use super::staging::{self, Kind, Resumable};
+use super::store::{Store, check_target, open_target};
 use super::sync::sync_file;
 use crate::error::StorageError;
-use crate::home::{Existing, Stored, UploadSpec};
+use crate::home::{Stored, UploadSpec};
 
 /// Files longer than this are synced before they join a group: the others need not wait for them.
 const SYNC_APART_LEN: u64 = 1024 * 1024;
@@ -31,14 +29,14 @@ const PROMISE_LEN: u64 = 16 * 1024 * 1024;
 /// A file in staging.
 pub(super) struct Staged {
     pub(super) home: Arc<HomeState>,
-    name: String,
+    pub(super) name: String,
     at_drop: AtDrop,
     pub(super) file: File,
     /// Where what is kept is copied from, when another upload writes to it, and the name of that.
     copied_from: Option<(File, String)>,
     hash: blake3::Hasher,
-    spec: UploadSpec,
-    reservation: Reservation,
+    pub(super) spec: UploadSpec,
+    pub(super) reservation: Reservation,
     /// Bytes written and promised, where the size is not known beforehand.
     written: u64,
     promised: u64,
@@ -185,16 +183,7 @@ impl Staged {
         match self.seal(claimed) {
             Ok((row, needs_sync)) => {
                 let committer = self.home.committer.clone();
-                let parent = None;
-                committer.submit(Box::new(Store {
-                    staged: self,
-                    row,
-                    needs_sync,
-                    parent,
-                    replaced: None,
-                    grave: None,
-                    done,
-                }));
+                committer.submit(Box::new(Store::new(self, row, needs_sync, done)));
             }
             Err(error) => {
                 // Whoever hears of it may try again at once.
@@ -202,6 +191,11 @@ impl Staged {
                 drop(done.send(Err(error)));
             }
         }
+    }
+
+    /// It has its name in the tree; the one in staging may be another's by now.
+    pub(super) fn has_left_staging(&mut self) {
+        self.at_drop = AtDrop::Leave;
     }
 
     /// Gives back what was promised for it; nothing more is written.
@@ -228,135 +222,6 @@ impl Staged {
         let Found { identity, size, modified_ns, .. } = Found::of(&self.file)?;
         let path = self.spec.path.to_string();
         Ok((FileRow { identity, size, modified_ns, digest, path }, needs_sync))
-    }
-}
-
-/// Refuses what the commit would refuse, before a body has travelled for nothing. Gives the size of a file that is to
-/// be replaced.
-fn check_target(home: &HomeState, spec: &UploadSpec) -> Result<Option<u64>, StorageError> {
-    let (parent, name) = open_target(home, &spec.path)?;
-    Ok(look_at_target(&parent, name, spec.existing)?.map(|found| found.size))
-}
-
-/// Opens the parent of a path at which a file is to stand.
-fn open_target<'path>(home: &HomeState, path: &'path RemotePath) -> Result<(OwnedFd, &'path str), StorageError> {
-    home.files.open_parent(path).map_err(|error| match error {
-        StorageError::IsRoot => StorageError::NotAFile,
-        error => error,
-    })
-}
-
-/// What stands where a file is to stand: nothing, or a file that may be replaced.
-fn look_at_target(parent: &OwnedFd, name: &str, existing: Existing) -> Result<Option<Found>, StorageError> {
-    match Found::at(parent, name) {
-        Ok(found) if found.kind != EntryKind::File => Err(StorageError::NotAFile),
-        Ok(_) if existing == Existing::Refuse => Err(StorageError::Exists),
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Gives a staged file its name.
-struct Store {
-    staged: Box<Staged>,
-    row: FileRow,
-    needs_sync: bool,
-    parent: Option<OwnedFd>,
-    /// The file that stands there, as it was when the change was prepared.
-    replaced: Option<Found>,
-    /// Where that one lies in staging.
-    grave: Option<String>,
-    done: oneshot::Sender<Result<Stored, StorageError>>,
-}
-
-impl Change for Store {
-    fn home(&self) -> &Arc<HomeState> {
-        &self.staged.home
-    }
-
-    fn target(&self) -> Option<&RemotePath> {
-        Some(&self.staged.spec.path)
-    }
-
-    fn prepare(&mut self) -> Result<(), StorageError> {
-        let (parent, name) = open_target(&self.staged.home, &self.staged.spec.path)?;
-        self.replaced = look_at_target(&parent, name, self.staged.spec.existing)?;
-        self.parent = Some(parent);
-        if self.needs_sync {
-            sync_file(&self.staged.file)?;
-        }
-        Ok(())
-    }
-
-    fn recorded(&self) -> Option<Identity> {
-        Some(self.row.identity)
-    }
-
-    fn record(&mut self, ledger: &mut Ledger<'_>) -> Result<(), StorageError> {
-        let user = self.staged.home.meter.user();
-        let replaced = match self.replaced {
-            Some(found) => ledger.counted(user, found.identity)?,
-            None => None,
-        };
-        ledger.check_quota(user, self.row.size, replaced)?;
-        ledger.remember(user, &self.row)
-    }
-
-    fn reservation(&mut self) -> Option<&mut Reservation> {
-        Some(&mut self.staged.reservation)
-    }
-
-    fn perform(&mut self) -> Result<Vec<OwnedFd>, StorageError> {
-        let parent = self.parent.take().ok_or(StorageError::NotFound)?;
-        if sabotage::is(Sabotage::InPlace) {
-            return Ok(vec![parent]);
-        }
-        let Staged { home, name, spec, .. } = &*self.staged;
-        let target = spec.path.name().ok_or(StorageError::NotAFile)?;
-        let flags = match self.replaced {
-            Some(_) => RenameFlags::empty(),
-            None => RenameFlags::NOREPLACE,
-        };
-        if self.replaced.is_some() {
-            self.grave = home.link_to_staging(&parent, target)?;
-        }
-        let renamed = rustix::fs::renameat_with(&home.staging, name, &parent, target, flags);
-        if let Err(error) = renamed {
-            if let Some(grave) = self.grave.take() {
-                staging::unlink(&home.staging, grave, AtFlags::empty())?;
-            }
-            return Err(error.into());
-        }
-        self.staged.at_drop = AtDrop::Leave;
-        Ok(vec![parent])
-    }
-
-    fn grave(&mut self) -> Option<String> {
-        self.grave.take()
-    }
-
-    fn answer(self: Box<Self>, outcome: Result<(), StorageError>) {
-        let FileRow { size, digest, .. } = self.row;
-        let stored =
-            outcome.and_then(|()| Ok(Stored { size, digest, version: Found::of(&self.staged.file)?.version() }));
-        let Self { staged, done, .. } = *self;
-        drop(staged);
-        // Whoever asked may have gone.
-        drop(done.send(stored));
-    }
-}
-
-impl HomeState {
-    /// Gives what is about to be replaced a name in staging, so that its row is forgotten whatever happens. `None` where
-    /// that cannot be: the file is somebody else's, or has as many names as it may.
-    pub(super) fn link_to_staging(&self, parent: &OwnedFd, name: &str) -> Result<Option<String>, StorageError> {
-        let grave = self.run.fresh(Kind::Grave);
-        match rustix::fs::linkat(parent, name, &self.staging, &grave, AtFlags::empty()) {
-            Ok(()) => Ok(Some(grave)),
-            Err(Errno::PERM | Errno::MLINK | Errno::NOENT | Errno::NOTSUP) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
     }
 }
 

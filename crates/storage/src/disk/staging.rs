@@ -60,6 +60,7 @@ pub(super) enum Kind {
     Upload,
     Copy,
     Grave,
+    Backup,
 }
 
 impl Kind {
@@ -68,6 +69,7 @@ impl Kind {
             Self::Upload => "upload",
             Self::Copy => "copy",
             Self::Grave => "grave",
+            Self::Backup => "backup",
         }
     }
 }
@@ -87,10 +89,10 @@ pub(super) fn resume_name(spec: &UploadSpec) -> Option<String> {
     Some(format!("{RESUMABLE}{}", hash.finalize().to_hex()))
 }
 
-/// Makes a file in staging.
-pub(super) fn create(staging: &OwnedFd, name: &str) -> Result<File, StorageError> {
+/// Makes a file in a directory.
+pub(super) fn create(directory: impl AsFd, name: impl rustix::path::Arg) -> Result<File, StorageError> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(staging, name, flags, FILE_MODE)?.into())
+    Ok(rustix::fs::openat(directory, name, flags, FILE_MODE)?.into())
 }
 
 /// What has come of an upload that can be resumed.

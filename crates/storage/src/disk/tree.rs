@@ -13,6 +13,7 @@ use super::committer::Change;
 use super::confined::DIRECTORY_MODE;
 use super::home::HomeState;
 use super::identity::Found;
+use super::sabotage::{self, Sabotage};
 use super::staging::{Kind, unlink};
 use crate::error::StorageError;
 use crate::home::{Existing, Removal};
@@ -88,7 +89,10 @@ impl Change for TreeChange {
             Work::MakeDirectory { path } => make_directory(home, path),
             Work::MakeDirectories { path } => make_directories(home, path),
             Work::Remove { path, removal } => {
-                let (parent, done) = remove(home, path, *removal)?;
+                let (parent, done) = match remove(home, path, *removal) {
+                    Err(_) if sabotage::is(Sabotage::IgnoreRemoveError) => return Ok(Vec::new()),
+                    removed => removed?,
+                };
                 self.outcome = done;
                 Ok(vec![parent])
             }

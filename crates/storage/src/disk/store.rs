@@ -1,0 +1,166 @@
+//! The change that gives a staged file its name.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use netdisk_model::{EntryKind, RemotePath};
+use rustix::fs::{AtFlags, RenameFlags};
+use rustix::io::Errno;
+use tokio::sync::oneshot;
+
+use super::committer::Change;
+use super::home::HomeState;
+use super::identity::{Found, Identity};
+use super::ledger::{FileRow, Ledger};
+use super::meter::Reservation;
+use super::sabotage::{self, Sabotage};
+use super::staged::Staged;
+use super::staging::{self, Kind};
+use super::sync::sync_file;
+use crate::error::StorageError;
+use crate::home::{Existing, Stored, UploadSpec};
+
+/// Gives a staged file its name.
+pub(super) struct Store {
+    staged: Box<Staged>,
+    row: FileRow,
+    needs_sync: bool,
+    parent: Option<OwnedFd>,
+    /// The file that stands there, as it was when the change was prepared.
+    replaced: Option<Found>,
+    /// Where that one lies in staging.
+    grave: Option<String>,
+    done: oneshot::Sender<Result<Stored, StorageError>>,
+}
+
+impl Store {
+    /// A file whose content is whole; `needs_sync` where that is not on the disk yet.
+    pub(super) fn new(
+        staged: Box<Staged>,
+        row: FileRow,
+        needs_sync: bool,
+        done: oneshot::Sender<Result<Stored, StorageError>>,
+    ) -> Self {
+        Self { staged, row, needs_sync, parent: None, replaced: None, grave: None, done }
+    }
+}
+
+impl Change for Store {
+    fn home(&self) -> &Arc<HomeState> {
+        &self.staged.home
+    }
+
+    fn target(&self) -> Option<&RemotePath> {
+        Some(&self.staged.spec.path)
+    }
+
+    fn prepare(&mut self) -> Result<(), StorageError> {
+        let (parent, name) = open_target(&self.staged.home, &self.staged.spec.path)?;
+        self.replaced = look_at_target(&parent, name, self.staged.spec.existing)?;
+        self.parent = Some(parent);
+        if self.needs_sync {
+            sync_file(&self.staged.file)?;
+        }
+        Ok(())
+    }
+
+    fn recorded(&self) -> Option<Identity> {
+        Some(self.row.identity)
+    }
+
+    fn record(&mut self, ledger: &mut Ledger<'_>) -> Result<(), StorageError> {
+        let user = self.staged.home.meter.user();
+        let replaced = match self.replaced {
+            Some(found) => ledger.counted(user, found.identity)?,
+            None => None,
+        };
+        ledger.check_quota(user, self.row.size, replaced)?;
+        ledger.remember(user, &self.row)
+    }
+
+    fn reservation(&mut self) -> Option<&mut Reservation> {
+        Some(&mut self.staged.reservation)
+    }
+
+    fn perform(&mut self) -> Result<Vec<OwnedFd>, StorageError> {
+        let parent = self.parent.take().ok_or(StorageError::NotFound)?;
+        if sabotage::is(Sabotage::InPlace) {
+            return Ok(vec![parent]);
+        }
+        let Staged { home, name, spec, .. } = &*self.staged;
+        let target = spec.path.name().ok_or(StorageError::NotAFile)?;
+        let flags = match self.replaced {
+            Some(_) => RenameFlags::empty(),
+            None => RenameFlags::NOREPLACE,
+        };
+        if self.replaced.is_some() {
+            self.grave = home.link_to_staging(&parent, target)?;
+        }
+        let renamed = rustix::fs::renameat_with(&home.staging, name, &parent, target, flags);
+        if let Err(error) = renamed {
+            if let Some(grave) = self.grave.take() {
+                staging::unlink(&home.staging, grave, AtFlags::empty())?;
+            }
+            return Err(error.into());
+        }
+        self.staged.has_left_staging();
+        Ok(vec![parent])
+    }
+
+    fn grave(&mut self) -> Option<String> {
+        self.grave.take()
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StorageError>) {
+        let FileRow { size, digest, .. } = self.row;
+        let stored =
+            outcome.and_then(|()| Ok(Stored { size, digest, version: Found::of(&self.staged.file)?.version() }));
+        let Self { staged, done, .. } = *self;
+        drop(staged);
+        // Whoever asked may have gone.
+        drop(done.send(stored));
+    }
+}
+
+impl HomeState {
+    /// Gives what is about to be replaced a name in staging, so that its row is forgotten whatever happens. `None` where
+    /// that cannot be: the file is somebody else's, or has as many names as it may.
+    pub(super) fn link_to_staging(&self, parent: &OwnedFd, name: &str) -> Result<Option<String>, StorageError> {
+        let grave = self.run.fresh(Kind::Grave);
+        match rustix::fs::linkat(parent, name, &self.staging, &grave, AtFlags::empty()) {
+            Ok(()) => Ok(Some(grave)),
+            Err(Errno::PERM | Errno::MLINK | Errno::NOENT | Errno::NOTSUP) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Refuses what the commit would refuse, before a body has travelled for nothing. Gives the size of a file that is to
+/// be replaced.
+pub(super) fn check_target(home: &HomeState, spec: &UploadSpec) -> Result<Option<u64>, StorageError> {
+    let (parent, name) = open_target(home, &spec.path)?;
+    Ok(look_at_target(&parent, name, spec.existing)?.map(|found| found.size))
+}
+
+/// Opens the parent of a path at which a file is to stand.
+pub(super) fn open_target<'path>(
+    home: &HomeState,
+    path: &'path RemotePath,
+) -> Result<(OwnedFd, &'path str), StorageError> {
+    home.files.open_parent(path).map_err(|error| match error {
+        StorageError::IsRoot => StorageError::NotAFile,
+        error => error,
+    })
+}
+
+/// What stands where a file is to stand: nothing, or a file that may be replaced.
+fn look_at_target(parent: &OwnedFd, name: &str, existing: Existing) -> Result<Option<Found>, StorageError> {
+    match Found::at(parent, name) {
+        Ok(found) if found.kind != EntryKind::File => Err(StorageError::NotAFile),
+        Ok(_) if existing == Existing::Refuse => Err(StorageError::Exists),
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
