@@ -4,6 +4,7 @@
 //! - [`Door`]: a server that waits for somebody to register or log in.
 //! - [`Client`]: one method for each request.
 //! - [`put`], [`get`]: the transfer engine, with [`Observer`] for whoever wants to watch.
+//! - [`Destination`]: a folder that nothing written through it leaves.
 //! - [`ClientError`]: what can go wrong.
 //!
 //! There is no terminal and no configuration in here.
@@ -27,6 +28,7 @@
 mod account;
 mod caps;
 mod client;
+mod destination;
 mod dial;
 mod error;
 mod exchange;
@@ -39,6 +41,7 @@ mod transfer;
 mod trust;
 
 pub use client::{Client, Listing};
+pub use destination::Destination;
 pub use dial::{Door, Endpoint, EndpointError, dial, fingerprint_of, greet_over};
 pub use error::ClientError;
 pub use local::modified_ms;
