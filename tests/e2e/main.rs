@@ -6,10 +6,11 @@
 //! - `program`, `shell`: what a person or a script sees.
 //! - `stop`: SIGTERM during uploads. `terminal`: a person at a pseudo-terminal.
 //! - `resume`: transfers that are cut.
-//! - `python`: the independent client.
+//! - `python`: the independent client. `lab`: the framing lab.
 
 mod fixture;
 mod hostile;
+mod lab;
 mod many;
 mod program;
 mod python;

@@ -10,6 +10,7 @@ use netdisk_model::{Fingerprint, UserName};
 
 use crate::command::Command;
 use crate::failure::Failure;
+use crate::lab::Lab;
 
 /// A network disk of your own: a server, an interactive shell, and commands for scripts.
 ///
@@ -32,6 +33,9 @@ pub(crate) enum Mode {
     Serve(ServeArgs),
     /// Open the interactive shell (so does no command at all)
     Shell,
+    /// See what TCP does to messages, and grade your own implementation
+    #[command(subcommand)]
+    Lab(Lab),
     #[command(flatten)]
     Command(Command),
 }

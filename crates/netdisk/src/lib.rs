@@ -4,7 +4,7 @@
 //!
 //! - [`main`] parses the command line (`cli`, `command`) and runs one of:
 //! - `serve`: the server; `try_it`: a server and a shell in one process; `tour`: the same without a person;
-//! - `shell`: the prompt; a single command, for scripts.
+//! - `lab`: the framing lab; `shell`: the prompt; a single command, for scripts.
 //! - Both end in `run`, which has the commands; `remote` is the connection that they share.
 //! - `failure` says what went wrong and which exit code it becomes.
 
@@ -14,6 +14,7 @@ mod config;
 mod escape;
 mod failure;
 mod interrupt;
+mod lab;
 mod output;
 mod passwords;
 mod progress;
@@ -48,6 +49,7 @@ pub fn main() -> ExitCode {
         Some(Mode::Try(args)) => {
             cli::refuse_connect_options(&matches, "try").and_then(|()| try_it::try_it(&args, &output))
         }
+        Some(Mode::Lab(part)) => lab::lab(part),
         Some(Mode::Shell) | None => shell::shell(cli.connect, &output),
         Some(Mode::Command(command)) => run::one_shot(cli.connect, command, &output),
     };

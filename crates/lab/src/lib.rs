@@ -1,0 +1,22 @@
+//! The framing lab: what TCP's byte stream does to messages, made visible and repeatable, side by side with its cures.
+//!
+//! Everything runs on loopback and needs no special rights. What is random comes from a seed. Read in this order:
+//!
+//! - [`stick`]: the fault live on real sockets, then four cures.
+//! - [`broken`], [`fixed`]: small wrong and right receivers, each to be read as a lesson; [`bench`] runs them.
+//!
+//! Under them: [`wire`], a loopback connection whose cuts are decided; [`Random`]; [`Paint`].
+
+pub mod bench;
+pub mod broken;
+mod error;
+pub mod fixed;
+pub mod limits;
+mod paint;
+mod random;
+pub mod stick;
+pub mod wire;
+
+pub use error::LabError;
+pub use paint::Paint;
+pub use random::Random;

@@ -1,0 +1,35 @@
+//! The framing lab as a student sees it: what it prints, and its exit codes.
+
+use crate::fixture::Program;
+
+#[test]
+fn the_classic_sticks_on_real_sockets() {
+    let text = Program::new().ok(&["lab", "stick", "--rounds", "5"]);
+    let reads = "   read 1    256  AAAA              256 A\n   read 2  1,024  BBBBBBBBBBBBBBBB  1024 B\n   read 3  1,024  \
+                 BBBBBBBBBBBBBBBB  1024 B\n   read 4    136  BCC               8 B + 128 C\n";
+    assert!(text.contains(reads), "{text}");
+    for cure in ["delimiter", "fixed-size", "length", "header"] {
+        let line = text.lines().find(|line| line.trim_start().starts_with(cure)).expect(cure);
+        assert!(line.ends_with("256 A, 2056 B, 128 C  right"), "{line}");
+    }
+    assert!(!text.contains('\x1b'), "no colours where there is no terminal");
+    assert!(
+        Program::new().ok(&["lab", "stick", "--rounds", "1", "--color", "always"]).contains("\x1b[30;102mAAAA\x1b[0m")
+    );
+}
+
+#[test]
+fn wrong_receivers_break_and_right_ones_do_not_and_a_seed_repeats_it() {
+    let program = Program::new();
+    for name in ["delimiter", "fixed-size", "length", "limit", "header"] {
+        for seed in ["1", "7"] {
+            let broken = program.ok(&["lab", "broken", name, "--seed", seed]);
+            assert!(broken.ends_with("verdict   broken, as it is meant to be\n"), "{broken}");
+            assert_eq!(broken, program.ok(&["lab", "broken", name, "--seed", seed]));
+            let fixed = program.ok(&["lab", "fixed", name, "--seed", seed]);
+            assert!(fixed.ends_with("verdict   right\n"), "{fixed}");
+        }
+        assert!(program.ok(&["lab", "broken", name, "--source"]).contains("WRONG:"));
+    }
+    program.fails(&["lab", "broken", "no-such-lesson"], 2);
+}
