@@ -1,6 +1,33 @@
 //! The framing lab as a student sees it: what it prints, and its exit codes.
 
-use crate::fixture::Program;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+
+use crate::fixture::{Program, ServerProcess, content};
+
+/// A part of the lab that says where it listens, as a process.
+struct Listening {
+    address: String,
+    child: Child,
+}
+
+impl Listening {
+    fn start(program: &Program, args: &[&str]) -> Self {
+        let mut child = program.command(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        let address = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}")).to_owned();
+        Self { address, child }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        // Ended already where a test waited for it.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
 
 #[test]
 fn the_classic_sticks_on_real_sockets() {
@@ -32,4 +59,24 @@ fn wrong_receivers_break_and_right_ones_do_not_and_a_seed_repeats_it() {
         assert!(program.ok(&["lab", "broken", name, "--source"]).contains("WRONG:"));
     }
     program.fails(&["lab", "broken", "no-such-lesson"], 2);
+}
+
+#[test]
+fn the_mangler_stands_between_two_programs() {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let mut program = Program::new();
+    let server = ServerProcess::start(&program, data.path(), &[]);
+    let proxy = Listening::start(
+        &program,
+        &["lab", "proxy", &server.address, "--up", "split=9", "--down", "split=9 stall=2000,100ms", "--seed", "3"],
+    );
+    program.server = Some(proxy.address.clone());
+    program.ok(&["register", "alice", "--accept-new"]);
+    program.write("f", &content(100_000));
+    program.ok(&["put", "f"]);
+    program.ok(&["get", "f", "back"]);
+    assert!(program.read("back") == content(100_000));
+    for wrong in ["split", "splat=1", "lie=0,1"] {
+        program.fails(&["lab", "proxy", &server.address, "--up", wrong], 2);
+    }
 }

@@ -6,11 +6,13 @@
 //! - `program`, `shell`: what a person or a script sees.
 //! - `stop`: SIGTERM during uploads. `terminal`: a person at a pseudo-terminal.
 //! - `resume`: transfers that are cut.
-//! - `python`: the independent client. `lab`: the framing lab.
+//! - `python`: the independent client. `lab`: the framing lab. `mangled`: its
+//!   mangler between the real client and the real server.
 
 mod fixture;
 mod hostile;
 mod lab;
+mod mangled;
 mod many;
 mod program;
 mod python;

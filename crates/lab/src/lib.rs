@@ -4,6 +4,7 @@
 //!
 //! - [`stick`]: the fault live on real sockets, then four cures.
 //! - [`broken`], [`fixed`]: small wrong and right receivers, each to be read as a lesson; [`bench`] runs them.
+//! - [`mangle`], [`proxy`]: loopback made to behave like the worst network, between any client and any server.
 //!
 //! Under them: [`wire`], a loopback connection whose cuts are decided; [`Random`]; [`Paint`].
 
@@ -12,7 +13,9 @@ pub mod broken;
 mod error;
 pub mod fixed;
 pub mod limits;
+pub mod mangle;
 mod paint;
+pub mod proxy;
 mod random;
 pub mod stick;
 pub mod wire;

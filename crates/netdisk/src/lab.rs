@@ -1,9 +1,14 @@
 //! `netdisk lab`: the grammar of the framing lab, and its wiring.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::net::SocketAddr;
 
 use clap::{Args, Subcommand, ValueEnum};
+use netdisk_lab::mangle::Mischief;
+use netdisk_lab::proxy::{Plan, Proxy};
 use netdisk_lab::{LabError, Paint, bench, stick};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 
@@ -16,6 +21,8 @@ pub(crate) enum Lab {
     Broken(LessonArgs),
     /// Run the right receiver in its place
     Fixed(LessonArgs),
+    /// Stand between a client and a server and mangle what passes
+    Proxy(ProxyArgs),
 }
 
 /// Options of `lab stick`.
@@ -45,6 +52,27 @@ pub(crate) struct LessonArgs {
     source: bool,
     #[command(flatten)]
     colour: ColourArg,
+}
+
+/// Options of `lab proxy`. What may be done to a direction: split=BYTES, merge=BYTES, drip[=TIME], stall=BYTES,TIME,
+/// reset=BYTES, lie=FRAME,LENGTH, flip=BYTE; several are separated by spaces or by giving the option again.
+#[derive(Debug, Args)]
+pub(crate) struct ProxyArgs {
+    /// The server
+    #[arg(value_name = "HOST:PORT")]
+    to: String,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// What is done to bytes from client to server
+    #[arg(long, value_name = "WHAT", value_delimiter = ' ')]
+    up: Vec<Mischief>,
+    /// What is done to bytes from server to client
+    #[arg(long, value_name = "WHAT", value_delimiter = ' ')]
+    down: Vec<Mischief>,
+    /// Where random pieces come from
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
 }
 
 /// Whether to use colours.
@@ -85,6 +113,7 @@ pub(crate) fn lab(lab: Lab) -> Result<(), Failure> {
         }
         Lab::Broken(args) => lesson(&args, &bench::BROKEN, false, &mut out),
         Lab::Fixed(args) => lesson(&args, &bench::FIXED, true, &mut out),
+        Lab::Proxy(args) => return proxy(args),
     };
     done.and_then(|()| Ok(out.flush()?)).or_else(gone).map_err(failure)
 }
@@ -122,5 +151,37 @@ fn lesson(args: &LessonArgs, programs: &[bench::Program], is_right: bool, out: &
             bench::show(program, is_right, args.seed, paint, out)?;
         }
     }
+    Ok(())
+}
+
+/// Relays until Ctrl-C or SIGTERM.
+fn proxy(args: ProxyArgs) -> Result<(), Failure> {
+    let plan = Plan { up: args.up, down: args.down, seed: args.seed };
+    crate::runtime()?.block_on(async {
+        let stop = CancellationToken::new();
+        stop_on_signals(stop.clone())?;
+        let proxy = Proxy::bind(args.listen, args.to, plan).await.map_err(Failure::unexpected)?;
+        say_listening(proxy.local_addr().map_err(Failure::unexpected)?)?;
+        proxy.run(stop, |line| eprintln!("{line}")).await;
+        Ok(())
+    })
+}
+
+/// The first line of every part that listens, as of `netdisk serve`.
+fn say_listening(address: SocketAddr) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "listening on {address}").and_then(|()| out.flush()).map_err(Failure::output)
+}
+
+/// Cancels `stop` at the first Ctrl-C or SIGTERM.
+fn stop_on_signals(stop: CancellationToken) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::unexpected)?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        stop.cancel();
+    });
     Ok(())
 }
