@@ -1,33 +1,6 @@
 //! The framing lab as a student sees it: what it prints, and its exit codes.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
-
-use crate::fixture::{Program, ServerProcess, content};
-
-/// A part of the lab that says where it listens, as a process.
-struct Listening {
-    address: String,
-    child: Child,
-}
-
-impl Listening {
-    fn start(program: &Program, args: &[&str]) -> Self {
-        let mut child = program.command(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let address = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}")).to_owned();
-        Self { address, child }
-    }
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        // Ended already where a test waited for it.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
+use crate::fixture::{Listening, Program, ServerProcess, content};
 
 #[test]
 fn the_classic_sticks_on_real_sockets() {

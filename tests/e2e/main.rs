@@ -7,13 +7,14 @@
 //! - `stop`: SIGTERM during uploads. `terminal`: a person at a pseudo-terminal.
 //! - `resume`: transfers that are cut.
 //! - `python`: the independent client. `lab`: the framing lab. `mangled`: its
-//!   mangler between the real client and the real server.
+//!   mangler between the real client and the real server. `messenger`: it and the programs of a course.
 
 mod fixture;
 mod hostile;
 mod lab;
 mod mangled;
 mod many;
+mod messenger;
 mod program;
 mod python;
 mod raw;
@@ -21,5 +22,6 @@ mod resume;
 mod shell;
 mod stop;
 mod terminal;
+mod toolchain;
 mod transfers;
 mod wire;

@@ -5,6 +5,7 @@
 //! - [`stick`]: the fault live on real sockets, then four cures.
 //! - [`broken`], [`fixed`]: small wrong and right receivers, each to be read as a lesson; [`bench`] runs them.
 //! - [`mangle`], [`proxy`]: loopback made to behave like the worst network, between any client and any server.
+//! - [`messenger`]: the small exchange of texts and files that every course begins with.
 //!
 //! Under them: [`wire`], a loopback connection whose cuts are decided; [`Random`]; [`Paint`].
 
@@ -14,6 +15,7 @@ mod error;
 pub mod fixed;
 pub mod limits;
 pub mod mangle;
+pub mod messenger;
 mod paint;
 pub mod proxy;
 mod random;

@@ -26,3 +26,21 @@ pub const CHUNK_LEN: usize = 16 * 1024;
 /// How long a merging mangler waits for more before it takes what it has: as long as a receiver may delay an
 /// acknowledgement on Linux.
 pub const MERGE_PAUSE: Duration = Duration::from_millis(40);
+
+/// How long to wait after a failed accept: out of file descriptors, it would otherwise be tried without a pause.
+pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// How long a partner in the messenger may be silent: a person types in the meantime.
+pub const MESSENGER_IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// How many senders the messenger serves at once: a class.
+pub const MESSENGER_CONNECTIONS_MAX: usize = 64;
+
+/// Longest type of the messenger in bytes: the longest file name with every byte escaped, and the words around it.
+pub const MESSENGER_TYPE_LEN_MAX: u64 = 4 * 1024;
+
+/// Longest text of the messenger in bytes. It is kept in memory until it is whole.
+pub const MESSENGER_TEXT_LEN_MAX: u64 = 1024 * 1024;
+
+/// Longest file of the messenger in bytes, unless said otherwise: what a signed length can announce.
+pub const MESSENGER_FILE_LEN_MAX: u64 = i32::MAX as u64;

@@ -1,16 +1,14 @@
 //! `netdisk lab`: the grammar of the framing lab, and its wiring.
 
+mod service;
+
 use std::io::{self, IsTerminal as _, Write};
-use std::net::SocketAddr;
 
 use clap::{Args, Subcommand, ValueEnum};
-use netdisk_lab::mangle::Mischief;
-use netdisk_lab::proxy::{Plan, Proxy};
 use netdisk_lab::{LabError, Paint, bench, stick};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
+use service::{MessengerArgs, ProxyArgs};
 
 /// The parts of the lab.
 #[derive(Debug, Subcommand)]
@@ -23,6 +21,8 @@ pub(crate) enum Lab {
     Fixed(LessonArgs),
     /// Stand between a client and a server and mangle what passes
     Proxy(ProxyArgs),
+    /// Exchange texts and files as the first program of every course does
+    Messenger(MessengerArgs),
 }
 
 /// Options of `lab stick`.
@@ -52,27 +52,6 @@ pub(crate) struct LessonArgs {
     source: bool,
     #[command(flatten)]
     colour: ColourArg,
-}
-
-/// Options of `lab proxy`. What may be done to a direction: split=BYTES, merge=BYTES, drip[=TIME], stall=BYTES,TIME,
-/// reset=BYTES, lie=FRAME,LENGTH, flip=BYTE; several are separated by spaces or by giving the option again.
-#[derive(Debug, Args)]
-pub(crate) struct ProxyArgs {
-    /// The server
-    #[arg(value_name = "HOST:PORT")]
-    to: String,
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
-    listen: SocketAddr,
-    /// What is done to bytes from client to server
-    #[arg(long, value_name = "WHAT", value_delimiter = ' ')]
-    up: Vec<Mischief>,
-    /// What is done to bytes from server to client
-    #[arg(long, value_name = "WHAT", value_delimiter = ' ')]
-    down: Vec<Mischief>,
-    /// Where random pieces come from
-    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
-    seed: u64,
 }
 
 /// Whether to use colours.
@@ -105,17 +84,22 @@ impl ColourArg {
 
 /// Runs a part of the lab.
 pub(crate) fn lab(lab: Lab) -> Result<(), Failure> {
+    match lab {
+        Lab::Stick(args) => print(|out| {
+            let paint = args.colour.paint();
+            stick::run(&stick::Options { seed: args.seed, rounds: args.rounds.into(), paint }, out)
+        }),
+        Lab::Broken(args) => print(|out| lesson(&args, &bench::BROKEN, false, out)),
+        Lab::Fixed(args) => print(|out| lesson(&args, &bench::FIXED, true, out)),
+        Lab::Proxy(args) => service::proxy(args),
+        Lab::Messenger(args) => service::messenger(args),
+    }
+}
+
+/// Lends standard output to a part that prints and ends.
+fn print(part: impl FnOnce(&mut dyn Write) -> Result<(), LabError>) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let done = match lab {
-        Lab::Stick(args) => {
-            let options = stick::Options { seed: args.seed, rounds: args.rounds.into(), paint: args.colour.paint() };
-            stick::run(&options, &mut out)
-        }
-        Lab::Broken(args) => lesson(&args, &bench::BROKEN, false, &mut out),
-        Lab::Fixed(args) => lesson(&args, &bench::FIXED, true, &mut out),
-        Lab::Proxy(args) => return proxy(args),
-    };
-    done.and_then(|()| Ok(out.flush()?)).or_else(gone).map_err(failure)
+    part(&mut out).and_then(|()| Ok(out.flush()?)).or_else(gone).map_err(failure)
 }
 
 /// A reader that has gone (`| head`) has seen enough.
@@ -151,37 +135,5 @@ fn lesson(args: &LessonArgs, programs: &[bench::Program], is_right: bool, out: &
             bench::show(program, is_right, args.seed, paint, out)?;
         }
     }
-    Ok(())
-}
-
-/// Relays until Ctrl-C or SIGTERM.
-fn proxy(args: ProxyArgs) -> Result<(), Failure> {
-    let plan = Plan { up: args.up, down: args.down, seed: args.seed };
-    crate::runtime()?.block_on(async {
-        let stop = CancellationToken::new();
-        stop_on_signals(stop.clone())?;
-        let proxy = Proxy::bind(args.listen, args.to, plan).await.map_err(Failure::unexpected)?;
-        say_listening(proxy.local_addr().map_err(Failure::unexpected)?)?;
-        proxy.run(stop, |line| eprintln!("{line}")).await;
-        Ok(())
-    })
-}
-
-/// The first line of every part that listens, as of `netdisk serve`.
-fn say_listening(address: SocketAddr) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "listening on {address}").and_then(|()| out.flush()).map_err(Failure::output)
-}
-
-/// Cancels `stop` at the first Ctrl-C or SIGTERM.
-fn stop_on_signals(stop: CancellationToken) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::unexpected)?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        stop.cancel();
-    });
     Ok(())
 }
