@@ -8,8 +8,10 @@
 //! - `resume`: transfers that are cut.
 //! - `python`: the independent client. `lab`: the framing lab. `mangled`: its
 //!   mangler between the real client and the real server. `messenger`: it and the programs of a course.
+//!   `grade`: the grader and what it must pass.
 
 mod fixture;
+mod grade;
 mod hostile;
 mod lab;
 mod mangled;

@@ -6,6 +6,7 @@
 //! - [`broken`], [`fixed`]: small wrong and right receivers, each to be read as a lesson; [`bench`] runs them.
 //! - [`mangle`], [`proxy`]: loopback made to behave like the worst network, between any client and any server.
 //! - [`messenger`]: the small exchange of texts and files that every course begins with.
+//! - [`grade`]: somebody's own server or client, held against PROTOCOL.md. [`mini`] is the server that odd things are done with.
 //!
 //! Under them: [`wire`], a loopback connection whose cuts are decided; [`Random`]; [`Paint`].
 
@@ -13,9 +14,11 @@ pub mod bench;
 pub mod broken;
 mod error;
 pub mod fixed;
+pub mod grade;
 pub mod limits;
 pub mod mangle;
 pub mod messenger;
+pub mod mini;
 mod paint;
 pub mod proxy;
 mod random;

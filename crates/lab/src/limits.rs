@@ -44,3 +44,26 @@ pub const MESSENGER_TEXT_LEN_MAX: u64 = 1024 * 1024;
 
 /// Longest file of the messenger in bytes, unless said otherwise: what a signed length can announce.
 pub const MESSENGER_FILE_LEN_MAX: u64 = i32::MAX as u64;
+
+/// How long the mini server waits for a frame, in or out: PROTOCOL.md, section 8.
+pub const MINI_FRAME_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long an impatient server waits for a reader: far less than a slow one needs.
+pub const IMPATIENCE: Duration = Duration::from_millis(100);
+
+/// How long the mini server reads on behind its last word, and how much.
+pub const MINI_LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// As much as fits a socket's buffers.
+pub const MINI_LINGER_LEN_MAX: u64 = 8 * 1024 * 1024;
+
+/// The largest file that the mini server keeps in bytes: it keeps all in memory.
+pub const MINI_FILE_LEN_MAX: usize = 64 * 1024 * 1024;
+
+/// How long one case of the grader may take: the slowest ones wait for a slow reader on purpose.
+pub const CASE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a server may take for a reply, unless said otherwise: PROTOCOL.md allows more, and nobody wants to wait.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a graded client may take for one command: a slow interpreter starts within a second.
+pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -120,7 +120,7 @@ pub(crate) enum RegistrationArg {
 /// Options of a client say nothing to a server: whoever gives one is mistaken about something.
 pub(crate) fn refuse_connect_options(matches: &ArgMatches, mode: &str) -> Result<(), Failure> {
     let mut ids = vec!["server", "user", "password_file", "profile", "fingerprint", "accept_new", "json"];
-    if mode == "try" {
+    if mode != "serve" {
         ids.push("plaintext");
     }
     match ids.into_iter().find(|id| matches.value_source(id) == Some(ValueSource::CommandLine)) {

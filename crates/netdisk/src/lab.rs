@@ -1,5 +1,6 @@
 //! `netdisk lab`: the grammar of the framing lab, and its wiring.
 
+mod grade;
 mod service;
 
 use std::io::{self, IsTerminal as _, Write};
@@ -8,6 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use netdisk_lab::{LabError, Paint, bench, stick};
 
 use crate::failure::Failure;
+use grade::GradeArgs;
 use service::{MessengerArgs, ProxyArgs};
 
 /// The parts of the lab.
@@ -23,6 +25,8 @@ pub(crate) enum Lab {
     Proxy(ProxyArgs),
     /// Exchange texts and files as the first program of every course does
     Messenger(MessengerArgs),
+    /// Hold your own server or client against PROTOCOL.md
+    Grade(GradeArgs),
 }
 
 /// Options of `lab stick`.
@@ -93,6 +97,7 @@ pub(crate) fn lab(lab: Lab) -> Result<(), Failure> {
         Lab::Fixed(args) => print(|out| lesson(&args, &bench::FIXED, true, out)),
         Lab::Proxy(args) => service::proxy(args),
         Lab::Messenger(args) => service::messenger(args),
+        Lab::Grade(args) => grade::grade(args, ColourArg { when: When::Auto }.paint()),
     }
 }
 

@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
         Some(Mode::Try(args)) => {
             cli::refuse_connect_options(&matches, "try").and_then(|()| try_it::try_it(&args, &output))
         }
-        Some(Mode::Lab(part)) => lab::lab(part),
+        Some(Mode::Lab(part)) => cli::refuse_connect_options(&matches, "lab").and_then(|()| lab::lab(part)),
         Some(Mode::Shell) | None => shell::shell(cli.connect, &output),
         Some(Mode::Command(command)) => run::one_shot(cli.connect, command, &output),
     };
