@@ -6,10 +6,11 @@
 //! - `program`, `shell`: what a person or a script sees.
 //! - `stop`: SIGTERM during uploads. `terminal`: a person at a pseudo-terminal.
 //! - `resume`: transfers that are cut.
-//! - `python`: the independent client. `lab`: the framing lab. `mangled`: its
+//! - `python`, `clients`: the independent clients. `lab`: the framing lab. `mangled`: its
 //!   mangler between the real client and the real server. `messenger`: it and the programs of a course.
 //!   `grade`: the grader and what it must pass.
 
+mod clients;
 mod fixture;
 mod grade;
 mod hostile;

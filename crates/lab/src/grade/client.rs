@@ -36,6 +36,8 @@ pub struct ClientOptions {
 enum Due {
     /// List, put and get work, and every byte arrives.
     Works,
+    /// The same, and files of several frames do, too.
+    WorksAtLength,
     /// A name can be registered once.
     Registers,
     /// A wrong password is a failure.
@@ -68,7 +70,7 @@ macro_rules! client_cases {
 }
 
 const CASES: &[ClientCase] = client_cases! {
-    1 "plain-server" None, Works: "A frame is 4 bytes of length, the highest first, and then so many bytes.";
+    1 "plain-server" None, WorksAtLength: "A frame is 4 bytes of length, the highest first, and then so many bytes.";
     1 "dripping-server" Some(Quirk::Drips), Works: "A read brings at least one byte and promises no more: repeat it until the length is there.";
     1 "headers-split-1-3" Some(Quirk::SplitsHeaders), Works: "Even four bytes can come in two reads: headers need the loop, too.";
     1 "merging-server" Some(Quirk::Merges), Works: "One read may bring ready, file bytes and the end: keep what is behind the first frame.";
@@ -111,8 +113,10 @@ pub async fn grade_client(options: &ClientOptions) -> Result<Report, LabError> {
     Ok(report)
 }
 
-/// A file of several frames, whatever the limit.
+/// A file of two data frames at the least.
 const LEN: usize = 300_001;
+/// Enough to be cut in many ways, and little enough for an interpreter that hashes by hand.
+const SHORT_LEN: usize = 10_007;
 
 /// A mini server and a folder for the client.
 struct Scene<'a> {
@@ -127,7 +131,8 @@ impl<'a> Scene<'a> {
     async fn new(quirk: Option<Quirk>, options: &'a ClientOptions) -> Result<Self, LabError> {
         let server = MiniServer::bind(quirk).await?;
         let (address, store, stop) = (server.local_addr()?.to_string(), server.store(), CancellationToken::new());
-        let files: &[(&str, &[u8])] = &[("/f", &content(LEN)), ("/empty", b""), ("/夏天.txt", b"hello")];
+        let files: &[(&str, &[u8])] =
+            &[("/f", &content(LEN)), ("/short", &content(SHORT_LEN)), ("/empty", b""), ("/夏天.txt", b"hello")];
         store.add("alice", PASSWORD, files);
         tokio::spawn(server.run(stop.clone()));
         Ok(Self { address, store, folder: tempfile::tempdir()?, options, stop })
@@ -177,6 +182,11 @@ impl<'a> Scene<'a> {
 
     async fn check(&self, due: Due) -> Check {
         match due {
+            Due::WorksAtLength => {
+                self.check_get("/f", &content(LEN)).await?;
+                self.check_put(LEN).await?;
+                self.check_works().await
+            }
             Due::Works => self.check_works().await,
             Due::Registers => self.check_registers().await,
             Due::IsRefused => {
@@ -202,24 +212,34 @@ impl<'a> Scene<'a> {
 
     async fn check_works(&self) -> Check {
         self.check_lists().await?;
-        for (remote, expected) in [("/f", content(LEN)), ("/empty", Vec::new()), ("/夏天.txt", b"hello".to_vec())] {
-            self.succeeds(&["get", remote, "back"]).await?;
-            let back = std::fs::read(self.path("back")).map_err(|error| format!("`get {remote} back`: {error}"))?;
-            ensure(back == expected, format!("{remote} has {} bytes, and {} others came", expected.len(), back.len()))?;
-            std::fs::remove_file(self.path("back")).map_err(|error| error.to_string())?;
+        for (remote, expected) in
+            [("/short", content(SHORT_LEN)), ("/empty", Vec::new()), ("/夏天.txt", b"hello".to_vec())]
+        {
+            self.check_get(remote, &expected).await?;
         }
-        for len in [0, 5, LEN] {
-            self.write("local", &content(len))?;
-            self.succeeds(&["put", "local", "/new"]).await?;
-            let there = self.store.read("alice", "/new");
-            ensure(there == Some(content(len)), format!("{len} bytes were put, and the server has others"))?;
+        for len in [0, 5, SHORT_LEN] {
+            self.check_put(len).await?;
         }
         Ok(())
     }
 
+    async fn check_get(&self, remote: &str, expected: &[u8]) -> Check {
+        self.succeeds(&["get", remote, "back"]).await?;
+        let back = std::fs::read(self.path("back")).map_err(|error| format!("`get {remote} back`: {error}"))?;
+        ensure(back == expected, format!("{remote} has {} bytes, and {} others came", expected.len(), back.len()))?;
+        std::fs::remove_file(self.path("back")).map_err(|error| error.to_string())
+    }
+
+    async fn check_put(&self, len: usize) -> Check {
+        self.write("local", &content(len))?;
+        self.succeeds(&["put", "local", "/new"]).await?;
+        let there = self.store.read("alice", "/new");
+        ensure(there == Some(content(len)), format!("{len} bytes were put, and the server has others"))
+    }
+
     async fn check_lists(&self) -> Check {
         let listed = self.succeeds(&["ls", "/"]).await?;
-        for name in ["f", "empty", "夏天.txt"] {
+        for name in ["f", "short", "empty", "夏天.txt"] {
             ensure(listed.lines().any(|line| line.contains(name)), format!("`ls /` does not show {name}"))?;
         }
         Ok(())
