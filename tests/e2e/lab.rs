@@ -53,3 +53,10 @@ fn the_mangler_stands_between_two_programs() {
         program.fails(&["lab", "proxy", &server.address, "--up", wrong], 2);
     }
 }
+
+#[test]
+fn leftovers_of_one_command_come_as_the_answer_to_the_next() {
+    let text = Program::new().ok(&["lab", "command"]);
+    assert!(text.contains("$ echo hello               wrote     6, got  1024  WRONG"), "{text}");
+    assert!(text.contains("$ echo hello               status 0, stdout     6, stderr   0  right  \"hello\""), "{text}");
+}

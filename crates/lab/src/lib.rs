@@ -4,6 +4,7 @@
 //!
 //! - [`stick`]: the fault live on real sockets, then four cures.
 //! - [`broken`], [`fixed`]: small wrong and right receivers, each to be read as a lesson; [`bench`] runs them.
+//! - [`command`]: the rest of one answer read as the next one.
 //! - [`mangle`], [`proxy`]: loopback made to behave like the worst network, between any client and any server.
 //! - [`messenger`]: the small exchange of texts and files that every course begins with.
 //! - [`grade`]: somebody's own server or client, held against PROTOCOL.md. [`mini`] is the server that odd things are done with.
@@ -12,6 +13,7 @@
 
 pub mod bench;
 pub mod broken;
+pub mod command;
 mod error;
 pub mod fixed;
 pub mod grade;

@@ -67,3 +67,7 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a graded client may take for one command: a slow interpreter starts within a second.
 pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Most that a command of the lesson may say in bytes: less than a socket's buffers hold, since one side writes it all
+/// before the other reads.
+pub const COMMAND_OUTPUT_LEN_MAX: usize = 64 * 1024;

@@ -6,7 +6,7 @@ mod service;
 use std::io::{self, IsTerminal as _, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
-use netdisk_lab::{LabError, Paint, bench, stick};
+use netdisk_lab::{LabError, Paint, bench, command, stick};
 
 use crate::failure::Failure;
 use grade::GradeArgs;
@@ -21,6 +21,8 @@ pub(crate) enum Lab {
     Broken(LessonArgs),
     /// Run the right receiver in its place
     Fixed(LessonArgs),
+    /// See the rest of one command's output come as the answer to the next
+    Command(ColourArg),
     /// Stand between a client and a server and mangle what passes
     Proxy(ProxyArgs),
     /// Exchange texts and files as the first program of every course does
@@ -60,7 +62,7 @@ pub(crate) struct LessonArgs {
 
 /// Whether to use colours.
 #[derive(Debug, Args)]
-struct ColourArg {
+pub(crate) struct ColourArg {
     /// Whether to use colours
     #[arg(long = "color", value_name = "WHEN", default_value = "auto")]
     when: When,
@@ -95,6 +97,7 @@ pub(crate) fn lab(lab: Lab) -> Result<(), Failure> {
         }),
         Lab::Broken(args) => print(|out| lesson(&args, &bench::BROKEN, false, out)),
         Lab::Fixed(args) => print(|out| lesson(&args, &bench::FIXED, true, out)),
+        Lab::Command(colour) => print(|out| command::run(colour.paint(), out)),
         Lab::Proxy(args) => service::proxy(args),
         Lab::Messenger(args) => service::messenger(args),
         Lab::Grade(args) => grade::grade(args, ColourArg { when: When::Auto }.paint()),
