@@ -1,6 +1,6 @@
 //! The framing lab as a student sees it: what it prints, and its exit codes.
 
-use crate::fixture::{Listening, Program, ServerProcess, content};
+use crate::fixture::{Listening, PASSWORD, Program, Scene, ServerProcess, content};
 
 #[test]
 fn the_classic_sticks_on_real_sockets() {
@@ -59,4 +59,38 @@ fn leftovers_of_one_command_come_as_the_answer_to_the_next() {
     let text = Program::new().ok(&["lab", "command"]);
     assert!(text.contains("$ echo hello               wrote     6, got  1024  WRONG"), "{text}");
     assert!(text.contains("$ echo hello               status 0, stdout     6, stderr   0  right  \"hello\""), "{text}");
+}
+
+#[test]
+fn a_trace_of_the_real_client_can_be_viewed_and_holds_no_secret() {
+    let scene = Scene::new();
+    let program = &scene.program;
+    program.write("f", b"the content of the file");
+    program.ok(&["put", "f", "--trace", "trace"]);
+    let login = program.run(&["login", "alice", "--trace", "-"]);
+    assert!(login.status.success(), "{login:?}");
+    let (trace, shown) = (program.read("trace"), login.stderr);
+    let (trace, shown) = (String::from_utf8(trace).expect("UTF-8"), String::from_utf8(shown).expect("UTF-8"));
+    assert!(trace.contains(r#"\"type\":\"upload\""#) && trace.contains(r#""kind":"data","len":24"#), "{trace}");
+    assert!(shown.contains(r#""password":"***""#) && shown.contains(r#""token":"***""#), "{shown}");
+    let token = std::fs::read_dir(program.path("config")).expect("a folder").flatten();
+    let kept: String = token.filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect();
+    let token = kept.split('"').find(|part| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    for secret in [PASSWORD, "the content", token.expect("a kept token")] {
+        assert!(!trace.contains(secret) && !shown.contains(secret), "{secret}");
+    }
+    let steps = program.ok(&["lab", "view", "trace", "--way", "sent"]);
+    assert!(steps.contains("->     24  file bytes"), "{steps}");
+    program.ok(&["lab", "view", "trace", "--html", "page.html"]);
+    assert!(String::from_utf8_lossy(&program.read("page.html")).contains("stored"));
+    program.fails(&["lab", "view", "no-such-recording"], 6);
+}
+
+#[test]
+fn a_live_run_is_a_recording_and_repeats_by_its_seed() {
+    let program = Program::new();
+    let steps = program.ok(&["lab", "view", "--seed", "7"]);
+    program.ok(&["lab", "view", "--seed", "7", "--save", "run"]);
+    assert_eq!(program.ok(&["lab", "view", "run"]), steps);
+    assert_ne!(program.ok(&["lab", "view", "--seed", "8"]), steps);
 }

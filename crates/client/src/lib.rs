@@ -30,11 +30,12 @@ mod error;
 mod local;
 mod observer;
 mod retry;
+mod tap;
 mod transfer;
 mod trust;
 
 pub use client::{Client, Listing};
-pub use dial::{Door, Endpoint, EndpointError, dial, fingerprint_of};
+pub use dial::{Door, Endpoint, EndpointError, dial, dial_observed, fingerprint_of};
 pub use error::ClientError;
 pub use local::modified_ms;
 pub use observer::{Observer, Progress, Unobserved};

@@ -5,6 +5,7 @@
 //! - [`stick`]: the fault live on real sockets, then four cures.
 //! - [`broken`], [`fixed`]: small wrong and right receivers, each to be read as a lesson; [`bench`] runs them.
 //! - [`command`]: the rest of one answer read as the next one.
+//! - [`view`]: what was written, what arrived by read, what the decoder cut, step by step.
 //! - [`mangle`], [`proxy`]: loopback made to behave like the worst network, between any client and any server.
 //! - [`messenger`]: the small exchange of texts and files that every course begins with.
 //! - [`grade`]: somebody's own server or client, held against PROTOCOL.md. [`mini`] is the server that odd things are done with.
@@ -25,6 +26,7 @@ mod paint;
 pub mod proxy;
 mod random;
 pub mod stick;
+pub mod view;
 pub mod wire;
 
 pub use error::LabError;

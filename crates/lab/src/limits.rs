@@ -71,3 +71,6 @@ pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Most that a command of the lesson may say in bytes: less than a socket's buffers hold, since one side writes it all
 /// before the other reads.
 pub const COMMAND_OUTPUT_LEN_MAX: usize = 64 * 1024;
+
+/// Longest recording in events: far more than a person steps through, and little memory.
+pub const RECORDING_EVENTS_MAX: usize = 1_000_000;

@@ -65,6 +65,9 @@ pub(crate) struct ConnectArgs {
     /// No TLS: everybody on the way reads everything, passwords too
     #[arg(long, global = true)]
     pub(crate) plaintext: bool,
+    /// Write one line for each frame to FILE (`-`: standard error), secrets blacked out; see `lab view`
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
     /// Print one JSON object a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -119,7 +122,7 @@ pub(crate) enum RegistrationArg {
 
 /// Options of a client say nothing to a server: whoever gives one is mistaken about something.
 pub(crate) fn refuse_connect_options(matches: &ArgMatches, mode: &str) -> Result<(), Failure> {
-    let mut ids = vec!["server", "user", "password_file", "profile", "fingerprint", "accept_new", "json"];
+    let mut ids = vec!["server", "user", "password_file", "profile", "fingerprint", "accept_new", "trace", "json"];
     if mode != "serve" {
         ids.push("plaintext");
     }

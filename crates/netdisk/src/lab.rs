@@ -2,6 +2,7 @@
 
 mod grade;
 mod service;
+mod view;
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -11,6 +12,7 @@ use netdisk_lab::{LabError, Paint, bench, command, stick};
 use crate::failure::Failure;
 use grade::GradeArgs;
 use service::{MessengerArgs, ProxyArgs};
+use view::ViewArgs;
 
 /// The parts of the lab.
 #[derive(Debug, Subcommand)]
@@ -23,6 +25,8 @@ pub(crate) enum Lab {
     Fixed(LessonArgs),
     /// See the rest of one command's output come as the answer to the next
     Command(ColourArg),
+    /// Step through what was written, what arrived, and what the decoder cut
+    View(ViewArgs),
     /// Stand between a client and a server and mangle what passes
     Proxy(ProxyArgs),
     /// Exchange texts and files as the first program of every course does
@@ -98,6 +102,7 @@ pub(crate) fn lab(lab: Lab) -> Result<(), Failure> {
         Lab::Broken(args) => print(|out| lesson(&args, &bench::BROKEN, false, out)),
         Lab::Fixed(args) => print(|out| lesson(&args, &bench::FIXED, true, out)),
         Lab::Command(colour) => print(|out| command::run(colour.paint(), out)),
+        Lab::View(args) => view::view(&args),
         Lab::Proxy(args) => service::proxy(args),
         Lab::Messenger(args) => service::messenger(args),
         Lab::Grade(args) => grade::grade(args, ColourArg { when: When::Auto }.paint()),

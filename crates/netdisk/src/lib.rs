@@ -24,6 +24,7 @@ mod run;
 mod serve;
 mod shell;
 mod tour;
+mod trace;
 mod trust;
 mod try_it;
 
