@@ -8,9 +8,10 @@
 //! - `resume`: transfers that are cut.
 //! - `python`, `clients`: the independent clients. `lab`: the framing lab. `mangled`: its
 //!   mangler between the real client and the real server. `messenger`: it and the programs of a course.
-//!   `grade`: the grader and what it must pass.
+//!   `grade`: the grader and what it must pass. `dissect`: captures.
 
 mod clients;
+mod dissect;
 mod fixture;
 mod grade;
 mod hostile;

@@ -6,6 +6,7 @@
 //! - [`broken`], [`fixed`]: small wrong and right receivers, each to be read as a lesson; [`bench`] runs them.
 //! - [`command`]: the rest of one answer read as the next one.
 //! - [`view`]: what was written, what arrived by read, what the decoder cut, step by step.
+//! - [`dissect`]: one message as frame, TLS record, TCP segment, IP packet, on a real capture.
 //! - [`mangle`], [`proxy`]: loopback made to behave like the worst network, between any client and any server.
 //! - [`messenger`]: the small exchange of texts and files that every course begins with.
 //! - [`grade`]: somebody's own server or client, held against PROTOCOL.md. [`mini`] is the server that odd things are done with.
@@ -15,6 +16,7 @@
 pub mod bench;
 pub mod broken;
 pub mod command;
+pub mod dissect;
 mod error;
 pub mod fixed;
 pub mod grade;

@@ -74,3 +74,9 @@ pub const COMMAND_OUTPUT_LEN_MAX: usize = 64 * 1024;
 
 /// Longest recording in events: far more than a person steps through, and little memory.
 pub const RECORDING_EVENTS_MAX: usize = 1_000_000;
+
+/// Longest packet of a capture in bytes: tcpdump's own limit.
+pub const CAPTURE_PACKET_LEN_MAX: usize = 262_144;
+
+/// How long tcpdump may take to begin, and the packets of a finished session to arrive in its file.
+pub const CAPTURE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,5 +1,6 @@
 //! `netdisk lab`: the grammar of the framing lab, and its wiring.
 
+mod dissect;
 mod grade;
 mod service;
 mod view;
@@ -10,6 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use netdisk_lab::{LabError, Paint, bench, command, stick};
 
 use crate::failure::Failure;
+use dissect::DissectArgs;
 use grade::GradeArgs;
 use service::{MessengerArgs, ProxyArgs};
 use view::ViewArgs;
@@ -27,6 +29,8 @@ pub(crate) enum Lab {
     Command(ColourArg),
     /// Step through what was written, what arrived, and what the decoder cut
     View(ViewArgs),
+    /// Take one message apart, from frame to packet, on a real capture
+    Dissect(DissectArgs),
     /// Stand between a client and a server and mangle what passes
     Proxy(ProxyArgs),
     /// Exchange texts and files as the first program of every course does
@@ -103,6 +107,7 @@ pub(crate) fn lab(lab: Lab) -> Result<(), Failure> {
         Lab::Fixed(args) => print(|out| lesson(&args, &bench::FIXED, true, out)),
         Lab::Command(colour) => print(|out| command::run(colour.paint(), out)),
         Lab::View(args) => view::view(&args),
+        Lab::Dissect(args) => dissect::dissect(&args, ColourArg { when: When::Auto }.paint()),
         Lab::Proxy(args) => service::proxy(args),
         Lab::Messenger(args) => service::messenger(args),
         Lab::Grade(args) => grade::grade(args, ColourArg { when: When::Auto }.paint()),

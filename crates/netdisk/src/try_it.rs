@@ -43,16 +43,16 @@ pub(crate) fn try_it(args: &TryArgs, output: &Output) -> Result<(), Failure> {
 }
 
 /// A server of this process.
-struct PrivateServer {
-    runtime: Runtime,
-    endpoint: Endpoint,
-    trust: Trust,
+pub(crate) struct PrivateServer {
+    pub(crate) runtime: Runtime,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) trust: Trust,
     shutdown: CancellationToken,
     serving: JoinHandle<()>,
 }
 
 impl PrivateServer {
-    fn start(data: &Path) -> Result<Self, Failure> {
+    pub(crate) fn start(data: &Path) -> Result<Self, Failure> {
         let (server, identity) = serve::open(data, false, Registration::Open)?;
         let identity = identity.context("TLS is on").map_err(Failure::Unexpected)?;
         let runtime = crate::runtime()?;
@@ -74,7 +74,7 @@ impl PrivateServer {
         Remote::of_this_process(args, self.trust)
     }
 
-    fn stop(self) {
+    pub(crate) fn stop(self) {
         self.shutdown.cancel();
         if let Err(error) = self.runtime.block_on(self.serving) {
             tracing::error!(%error, "the server did not stop properly");
