@@ -1,10 +1,12 @@
 //! What the tests stand on: a server in this process, and the program as processes.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read as _, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use netdisk_client::{Client, Trust, dial};
 use netdisk_model::{Password, RemotePath};
@@ -16,6 +18,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const PASSWORD: &str = "correct horse";
+
+/// How long a line of a process may take: far more than any needs.
+const LINE_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) fn path(text: &str) -> RemotePath {
     text.parse().expect("a path")
@@ -226,6 +231,55 @@ impl ServerProcess {
 }
 
 impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // Ended already where a test waited for it.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A process that prints where it listens, and then lines: a part of the lab, or somebody else's program.
+pub(crate) struct Listening {
+    pub(crate) address: String,
+    lines: Receiver<String>,
+    child: Child,
+}
+
+impl Listening {
+    pub(crate) fn start(program: &Program, args: &[&str]) -> Self {
+        let mut command = program.command(args);
+        command.stderr(Stdio::null());
+        Self::of(command)
+    }
+
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let (send, lines) = mpsc::channel();
+        // Ends with the process, or with whoever waits for its lines.
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        let line = lines.recv_timeout(LINE_TIMEOUT).expect("a line");
+        let address = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}")).to_owned();
+        Self { address, lines, child }
+    }
+
+    /// The next line on standard output.
+    pub(crate) fn line(&mut self) -> String {
+        self.lines.recv_timeout(LINE_TIMEOUT).expect("a line")
+    }
+
+    /// Stops it and gives what it said on standard error, where that was piped.
+    pub(crate) fn stop(mut self) -> String {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+        let mut text = String::new();
+        self.child.stderr.take().expect("piped").read_to_string(&mut text).expect("UTF-8");
+        assert!(self.child.wait().expect("it ends").success());
+        text
+    }
+}
+
+impl Drop for Listening {
     fn drop(&mut self) {
         // Ended already where a test waited for it.
         drop(self.child.kill());

@@ -8,17 +8,25 @@
 //! - `stop`: SIGTERM during uploads. `terminal`: a person at a pseudo-terminal.
 //! - `resume`: transfers that are cut.
 //! - `accounts`: passwords and kept logins. `corpus`: what fuzzing begins with and has found.
-//! - `python`: the independent client.
+//! - `python`, `clients`: the independent clients. `lab`: the framing lab. `mangled`: its
+//!   mangler between the real client and the real server. `messenger`: it and the programs of a course.
+//!   `grade`: the grader and what it must pass. `dissect`: captures.
 
 mod accounts;
+mod clients;
 mod corpus;
 mod crowds;
+mod dissect;
 mod fixture;
+mod grade;
 mod hostile;
 mod identity;
 mod keeper;
+mod lab;
 mod log;
+mod mangled;
 mod many;
+mod messenger;
 mod program;
 mod python;
 mod raw;
@@ -26,5 +34,6 @@ mod resume;
 mod shell;
 mod stop;
 mod terminal;
+mod toolchain;
 mod transfers;
 mod wire;

@@ -4,10 +4,13 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use netdisk_model::{Fingerprint, Password, Token, UserName};
-use netdisk_protocol::{Admission, Connection, ConnectionError, Greeting, Numbered, Proof, Reply, VERSION};
+use netdisk_protocol::{
+    Admission, Connection, ConnectionError, Greeting, Numbered, Proof, Reply, VERSION, WireObserver,
+};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -18,6 +21,7 @@ use tokio_rustls::client::TlsStream;
 use crate::caps::excerpt;
 use crate::client::Client;
 use crate::error::ClientError;
+use crate::tap::Tap;
 use crate::trust::{PinVerifier, Trust, system_config};
 
 /// Time for TCP, TLS and hello together: a person waits no longer without an answer.
@@ -106,15 +110,43 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 /// [`ClientError::Unreachable`], [`ClientError::NotTrusted`], [`ClientError::NotVouchedFor`],
 /// [`ClientError::NotNetdisk`], all within eight seconds.
 pub async fn dial(endpoint: &Endpoint, trust: &Trust) -> Result<Door, ClientError> {
+    dial_observed(endpoint, trust, None).await
+}
+
+/// The same, and shows what passes to an observer: frames, and the reads and writes inside TLS. What it sees holds
+/// secrets ([`netdisk_protocol::without_secrets`]).
+///
+/// ```no_run
+/// # async fn example(watch: std::sync::Arc<dyn netdisk_protocol::WireObserver>) -> Result<(), Box<dyn std::error::Error>> {
+/// use netdisk_client::{Trust, dial_observed};
+/// let door = dial_observed(&"127.0.0.1".parse()?, &Trust::Plaintext, Some(watch)).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`dial`].
+pub async fn dial_observed(
+    endpoint: &Endpoint,
+    trust: &Trust,
+    observer: Option<Arc<dyn WireObserver>>,
+) -> Result<Door, ClientError> {
     within_deadline(endpoint, async {
-        let stream: Box<dyn Stream> = match trust {
+        let mut stream: Box<dyn Stream> = match trust {
             Trust::Plaintext => Box::new(connect(endpoint).await?),
             Trust::Pinned(fingerprint) => Box::new(connect_pinned(endpoint, Some(*fingerprint)).await?.0),
             Trust::System => Box::new(connect_vouched(endpoint).await?),
         };
+        if let Some(observer) = &observer {
+            stream = Box::new(Tap::new(stream, observer.clone()));
+        }
         let mut connection = Connection::new(stream, FRAME_TIMEOUT);
+        if let Some(observer) = &observer {
+            connection.observe(observer);
+        }
         greet(&mut connection).await.map_err(|error| odd(endpoint, trust, error))?;
-        Ok(Door { connection, way: Some((endpoint.clone(), *trust)) })
+        let way = Way { endpoint: endpoint.clone(), trust: *trust, observer };
+        Ok(Door { connection, way: Some(way) })
     })
     .await
 }
@@ -254,7 +286,7 @@ fn odd(endpoint: &Endpoint, trust: &Trust, error: ConnectionError) -> ClientErro
 pub struct Door {
     connection: Connection<Box<dyn Stream>>,
     /// How to come here again.
-    way: Option<(Endpoint, Trust)>,
+    way: Option<Way>,
 }
 
 impl Door {
@@ -320,8 +352,7 @@ impl Door {
         match reply.message {
             Reply::Welcome { user, token } if reply.id == id && user == *who => {
                 self.connection.admit();
-                let redial = self.way.zip(token.clone().or(used));
-                let redial = redial.map(|((endpoint, trust), token)| Redial { endpoint, trust, token });
+                let redial = self.way.zip(token.clone().or(used)).map(|(way, token)| Redial { way, token });
                 Ok(Client::new(self.connection, user, token, redial, id))
             }
             Reply::Fault(fault) => {
@@ -336,9 +367,15 @@ impl Door {
 
 /// What it takes to come back to a server.
 pub(crate) struct Redial {
+    way: Way,
+    token: Token,
+}
+
+/// How to reach a server.
+struct Way {
     endpoint: Endpoint,
     trust: Trust,
-    token: Token,
+    observer: Option<Arc<dyn WireObserver>>,
 }
 
 impl Redial {
@@ -349,7 +386,9 @@ impl Redial {
 
     /// Dials and logs in again; the same trust is asked for.
     pub(crate) async fn dial(&self, user: &UserName) -> Result<Client, ClientError> {
-        dial(&self.endpoint, &self.trust).await?.log_in_by_token(user, self.token.clone()).await
+        let Way { endpoint, trust, observer } = &self.way;
+        let door = dial_observed(endpoint, trust, observer.clone()).await?;
+        door.log_in_by_token(user, self.token.clone()).await
     }
 }
 

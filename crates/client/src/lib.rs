@@ -37,12 +37,13 @@ mod observer;
 mod part_file;
 mod rest;
 mod retry;
+mod tap;
 mod transfer;
 mod trust;
 
 pub use client::{Client, Listing};
 pub use destination::Destination;
-pub use dial::{Door, Endpoint, EndpointError, dial, fingerprint_of, greet_over};
+pub use dial::{Door, Endpoint, EndpointError, dial, dial_observed, fingerprint_of, greet_over};
 pub use error::ClientError;
 pub use local::modified_ms;
 pub use observer::{Observer, Progress, Unobserved};

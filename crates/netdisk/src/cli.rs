@@ -11,6 +11,7 @@ use netdisk_model::{Fingerprint, UserName};
 use crate::admin::AdminArgs;
 use crate::command::Command;
 use crate::failure::Failure;
+use crate::lab::Lab;
 use crate::log::LogFormat;
 
 /// A network disk of your own: a server, an interactive shell, and commands for scripts.
@@ -39,6 +40,9 @@ pub(crate) enum Mode {
     Pins(PinsCommand),
     /// Open the interactive shell (so does no command at all)
     Shell,
+    /// See what TCP does to messages, and grade your own implementation
+    #[command(subcommand)]
+    Lab(Lab),
     #[command(flatten)]
     Command(Command),
 }
@@ -84,6 +88,9 @@ pub(crate) struct ConnectArgs {
     /// No TLS: everybody on the way reads everything, passwords too
     #[arg(long, global = true)]
     pub(crate) plaintext: bool,
+    /// Write one line for each frame to FILE (`-`: standard error), secrets blacked out; see `lab view`
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
     /// Print one JSON object a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -157,8 +164,9 @@ pub(crate) enum RegistrationArg {
 
 /// Options of a client say nothing to a server: whoever gives one is mistaken about something.
 pub(crate) fn refuse_connect_options(matches: &ArgMatches, mode: &str) -> Result<(), Failure> {
-    let mut ids = vec!["server", "user", "password_file", "profile", "fingerprint", "accept_new", "ca", "json"];
-    if mode == "try" {
+    let mut ids =
+        vec!["server", "user", "password_file", "profile", "fingerprint", "accept_new", "ca", "trace", "json"];
+    if mode != "serve" {
         ids.push("plaintext");
     }
     match ids.into_iter().find(|id| matches.value_source(id) == Some(ValueSource::CommandLine)) {

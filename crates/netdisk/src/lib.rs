@@ -4,7 +4,7 @@
 //!
 //! - [`main`] parses the command line (`cli`, `command`) and runs one of:
 //! - `serve`: the server; `try_it`: a server and a shell in one process; `tour`: the same without a person;
-//! - `shell`: the prompt; a single command, for scripts.
+//! - `lab`: the framing lab; `shell`: the prompt; a single command, for scripts.
 //! - Both end in `run`, which has the commands; `remote` is the connection that they share.
 //! - `failure` says what went wrong and which exit code it becomes.
 
@@ -15,6 +15,7 @@ mod config;
 mod escape;
 mod failure;
 mod interrupt;
+mod lab;
 mod log;
 mod output;
 mod passwords;
@@ -27,6 +28,7 @@ mod serve;
 mod shell;
 mod size;
 mod tour;
+mod trace;
 mod trust;
 mod try_it;
 
@@ -54,6 +56,7 @@ pub fn main() -> ExitCode {
         }
         Some(Mode::Admin(args)) => admin::admin(args, &cli.connect, &output),
         Some(Mode::Pins(command)) => pins::pins(&cli.connect, command, &output),
+        Some(Mode::Lab(part)) => cli::refuse_connect_options(&matches, "lab").and_then(|()| lab::lab(part)),
         Some(Mode::Shell) | None => shell::shell(cli.connect, &output),
         Some(Mode::Command(command)) => run::one_shot(cli.connect, command, &output),
     };

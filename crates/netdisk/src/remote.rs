@@ -1,8 +1,10 @@
 //! The connection that commands share: who, where, and dialling again when the server has gone.
 
-use netdisk_client::{Client, ClientError, Door, Endpoint, Trust, dial};
+use std::sync::Arc;
+
+use netdisk_client::{Client, ClientError, Door, Endpoint, Trust, dial_observed};
 use netdisk_model::{Password, RemotePath, Token, UserName};
-use netdisk_protocol::FaultCode;
+use netdisk_protocol::{FaultCode, WireObserver};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +14,7 @@ use crate::config::{Config, Login};
 use crate::escape::escape;
 use crate::failure::Failure;
 use crate::passwords::{self, Purpose};
-use crate::trust;
+use crate::{trace, trust};
 
 /// A server, a user, a directory; the connection itself is made when it is needed.
 pub(crate) struct Remote {
@@ -21,6 +23,8 @@ pub(crate) struct Remote {
     trust: Option<Trust>,
     login: Option<Login>,
     client: Option<Client>,
+    /// Begun at the first dial, and one for all of them.
+    trace: Option<Arc<dyn WireObserver>>,
     /// The directory that relative paths start from.
     pub(crate) directory: RemotePath,
 }
@@ -51,7 +55,7 @@ impl Remote {
     }
 
     fn with(args: ConnectArgs, memory: Memory, trust: Option<Trust>) -> Self {
-        Self { args, memory, trust, login: None, client: None, directory: RemotePath::root() }
+        Self { args, memory, trust, login: None, client: None, trace: None, directory: RemotePath::root() }
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -219,7 +223,11 @@ impl Remote {
             (None, Memory::Kept(config)) => trust::decide(&self.args, config).await?,
             (None, Memory::Forgotten) => return Err(Failure::unexpected(anyhow::anyhow!("no trust was given"))),
         };
-        let door = match (dial(&self.args.server, &trust).await, &self.memory) {
+        if let (None, Some(file)) = (&self.trace, &self.args.trace) {
+            self.trace = Some(trace::start(file)?);
+        }
+        let dialled = dial_observed(&self.args.server, &trust, self.trace.clone()).await;
+        let door = match (dialled, &self.memory) {
             (Err(error), Memory::Kept(_)) => return Err(trust::explain(error, &self.args)),
             (door, _) => door?,
         };

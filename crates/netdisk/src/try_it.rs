@@ -44,16 +44,16 @@ pub(crate) fn try_it(args: &TryArgs, output: &Output) -> Result<(), Failure> {
 }
 
 /// A server of this process.
-struct PrivateServer {
-    runtime: Runtime,
-    endpoint: Endpoint,
-    trust: Trust,
+pub(crate) struct PrivateServer {
+    pub(crate) runtime: Runtime,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) trust: Trust,
     shutdown: CancellationToken,
     serving: JoinHandle<()>,
 }
 
 impl PrivateServer {
-    fn start(data: &Path) -> Result<Self, Failure> {
+    pub(crate) fn start(data: &Path) -> Result<Self, Failure> {
         let min_free = netdisk_storage::Options::default().min_free;
         let (server, identity) = serve::open(data, min_free, &serve::Transport::OwnCertificate, Registration::Open)?;
         let identity = identity.context("TLS is on").map_err(Failure::Unexpected)?;
@@ -76,7 +76,7 @@ impl PrivateServer {
         Remote::of_this_process(args, self.trust)
     }
 
-    fn stop(self) {
+    pub(crate) fn stop(self) {
         self.shutdown.cancel();
         if let Err(error) = self.runtime.block_on(self.serving) {
             tracing::error!(%error, "the server did not stop properly");

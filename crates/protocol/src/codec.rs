@@ -4,12 +4,15 @@
 //! the cuts independent of that. tokio-util's `LengthDelimitedCodec` does the cutting; here the first byte of each
 //! payload is looked at and limits are kept.
 
+use std::sync::Arc;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio_util::codec::{Decoder, Encoder, LengthDelimitedCodec};
 
 use crate::connection::ConnectionError;
 use crate::frame::{DATA_MARKER, Frame, MESSAGE_MARKER};
 use crate::limits::{FRAME_LEN_MAX, MESSAGE_LEN_MAX, STRANGER_FRAME_LEN_MAX};
+use crate::observer::{Way, WireObserver};
 
 const HEADER_LEN: usize = 4;
 
@@ -19,6 +22,7 @@ pub struct FrameCodec {
     cutter: LengthDelimitedCodec,
     /// A header was read whose payload is still to come.
     header_taken: bool,
+    observer: Option<Arc<dyn WireObserver>>,
 }
 
 impl FrameCodec {
@@ -29,12 +33,17 @@ impl FrameCodec {
             .length_field_length(HEADER_LEN)
             .max_frame_length(STRANGER_FRAME_LEN_MAX)
             .new_codec();
-        Self { cutter, header_taken: false }
+        Self { cutter, header_taken: false, observer: None }
     }
 
     /// Raises the limit to what a user may send, [`FRAME_LEN_MAX`].
     pub fn admit(&mut self) {
         self.cutter.set_max_frame_length(FRAME_LEN_MAX);
+    }
+
+    /// Shows every frame to `observer`.
+    pub(crate) fn observe(&mut self, observer: Arc<dyn WireObserver>) {
+        self.observer = Some(observer);
     }
 
     /// Whether `left`, what is in the buffer after decoding, begins no frame.
@@ -80,7 +89,11 @@ impl Decoder for FrameCodec {
         match self.cutter.decode(stream).map_err(|_| ConnectionError::FrameTooLarge { limit })? {
             Some(payload) => {
                 self.header_taken = false;
-                self.classify(payload.freeze()).map(Some)
+                let frame = self.classify(payload.freeze())?;
+                if let Some(observer) = &self.observer {
+                    observer.frame(Way::Received, &frame);
+                }
+                Ok(Some(frame))
             }
             None => {
                 self.header_taken |= stream.len() < len_before;
@@ -103,6 +116,9 @@ impl Encoder<Frame> for FrameCodec {
     type Error = ConnectionError;
 
     fn encode(&mut self, frame: Frame, stream: &mut BytesMut) -> Result<(), ConnectionError> {
+        if let Some(observer) = &self.observer {
+            observer.frame(Way::Sent, &frame);
+        }
         let (marker, payload) = match frame {
             Frame::Heartbeat => (None, Bytes::new()),
             Frame::Message(payload) => (None, payload),

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use crate::codec::FrameCodec;
 use crate::fault::{Fault, FaultCode};
 use crate::frame::Frame;
 use crate::limits::{MESSAGE_LEN_MAX, PACE_LEN_MIN, WINDOW};
+use crate::observer::WireObserver;
 use crate::reply::Reply;
 use crate::request::Numbered;
 
@@ -119,6 +121,12 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         self.reader.decoder_mut().admit();
         self.writer.encoder_mut().admit();
         self.admitted = true;
+    }
+
+    /// Shows every frame, in both directions, to `observer`.
+    pub fn observe(&mut self, observer: &Arc<dyn WireObserver>) {
+        self.reader.decoder_mut().observe(observer.clone());
+        self.writer.encoder_mut().observe(observer.clone());
     }
 
     /// Sets how long nothing may arrive, or nothing may be taken; it bounds silence and not a transfer.

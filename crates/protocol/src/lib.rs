@@ -10,6 +10,8 @@
 //! - [`Connection`]: frames and messages over a stream, each wait under a deadline.
 //! - [`send_body`], [`recv_body`]: file content in flight, the same for upload and download on both ends.
 //!
+//! [`WireObserver`] is for whoever wants to watch, [`without_secrets`] for whoever shows what was seen.
+//!
 //! There is no socket, no TLS, no file and no account in here.
 
 mod body;
@@ -19,6 +21,7 @@ mod connection;
 mod fault;
 mod frame;
 pub mod limits;
+mod observer;
 mod reply;
 mod request;
 
@@ -28,6 +31,7 @@ pub use codec::FrameCodec;
 pub use connection::{Connection, ConnectionError, HEARTBEAT_INTERVAL};
 pub use fault::{Fault, FaultCode};
 pub use frame::Frame;
+pub use observer::{Way, WireObserver, without_secrets};
 pub use reply::Reply;
 pub use request::{Admission, AnnouncedLimits, BodyStart, Greeting, ID_MAX, Numbered, Proof, Request};
 

@@ -1,0 +1,3 @@
+module netdisk
+
+go 1.19

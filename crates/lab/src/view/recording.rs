@@ -1,0 +1,186 @@
+//! A recording: one JSON object a line, as `netdisk --trace FILE` writes them. It holds no secret and no file byte.
+
+use std::io::{self, BufRead, Write};
+
+use netdisk_protocol::{Frame, Way, without_secrets};
+use serde::{Deserialize, Serialize};
+
+use crate::LabError;
+use crate::limits::RECORDING_EVENTS_MAX;
+
+/// In which direction bytes go, seen from whoever recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// From here to the peer.
+    Sent,
+    /// From the peer to here.
+    Received,
+}
+
+impl From<Way> for Direction {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Sent => Self::Sent,
+            Way::Received => Self::Received,
+        }
+    }
+}
+
+/// What kind of frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A JSON message.
+    Message,
+    /// File bytes.
+    Data,
+    /// A sign of life.
+    Heartbeat,
+}
+
+impl Kind {
+    /// A few words for a cell: the type of a message.
+    pub(super) fn label(self, text: &str) -> String {
+        match self {
+            Self::Data => "file bytes".to_owned(),
+            Self::Heartbeat => "heartbeat".to_owned(),
+            Self::Message => serde_json::from_str::<serde_json::Value>(text)
+                .ok()
+                .and_then(|message| message["type"].as_str().map(str::to_owned))
+                .unwrap_or_else(|| text.chars().take(24).collect()),
+        }
+    }
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// One call wrote so many bytes.
+    Written {
+        /// Microseconds since the recording began.
+        us: u64,
+        /// Which way they go.
+        way: Direction,
+        /// How many.
+        len: usize,
+    },
+    /// One read brought so many bytes.
+    Read {
+        /// Microseconds since the recording began.
+        us: u64,
+        /// How many.
+        len: usize,
+    },
+    /// A frame was sent, or cut from what came.
+    Frame {
+        /// Microseconds since the recording began.
+        us: u64,
+        /// Which way it goes.
+        way: Direction,
+        /// What it is.
+        kind: Kind,
+        /// Length of its payload in bytes.
+        len: usize,
+        /// The message, secrets blacked out; nothing of file bytes.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        text: String,
+    },
+}
+
+impl Event {
+    /// A frame as it may be kept.
+    pub fn of_frame(us: u64, way: Direction, frame: &Frame) -> Self {
+        let (kind, len, text) = match frame {
+            Frame::Heartbeat => (Kind::Heartbeat, 0, String::new()),
+            Frame::Data(data) => (Kind::Data, 1 + data.len(), String::new()),
+            Frame::Message(payload) => (Kind::Message, payload.len(), without_secrets(payload)),
+        };
+        Self::Frame { us, way, kind, len, text }
+    }
+
+    pub(super) fn direction(&self) -> Direction {
+        match self {
+            Self::Read { .. } => Direction::Received,
+            Self::Written { way, .. } | Self::Frame { way, .. } => *way,
+        }
+    }
+
+    /// A line for people.
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Written { len, .. } => format!("a call wrote {len} bytes"),
+            Self::Read { len, .. } => format!("a read brought {len} bytes"),
+            Self::Frame { way, kind, len, text, .. } => {
+                let arrow = if *way == Direction::Sent { "->" } else { "<-" };
+                let what = if *kind == Kind::Message { text.clone() } else { kind.label(text) };
+                format!("{arrow} {len:>6}  {what}")
+            }
+        }
+    }
+}
+
+/// Events in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recording {
+    /// The events.
+    pub events: Vec<Event>,
+}
+
+impl Recording {
+    /// Reads a recording.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a line is no event.
+    pub fn load(input: impl BufRead) -> Result<Self, LabError> {
+        let mut events = Vec::new();
+        for (number, line) in (1..).zip(input.lines()) {
+            if events.len() == RECORDING_EVENTS_MAX {
+                return Err(LabError::Failed(format!("more than {RECORDING_EVENTS_MAX} events")));
+            }
+            let event = serde_json::from_str(&line?);
+            events.push(event.map_err(|error| LabError::Failed(format!("line {number} is no event: {error}")))?);
+        }
+        Ok(Self { events })
+    }
+
+    /// Writes it, as it can be read again.
+    ///
+    /// # Errors
+    /// When `out` fails.
+    pub fn save(&self, out: &mut dyn Write) -> io::Result<()> {
+        for event in &self.events {
+            writeln!(out, "{}", serde_json::to_string(event)?)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_is_read_as_it_was_written_and_holds_no_secret() {
+        let login = br#"{"id":1,"type":"login","user":"alice","password":"correct horse"}"#;
+        let frames = [
+            Event::of_frame(1, Direction::Sent, &Frame::Message(login.to_vec().into())),
+            Event::Written { us: 2, way: Direction::Sent, len: 70 },
+            Event::Read { us: 3, len: 9 },
+            Event::of_frame(4, Direction::Received, &Frame::Data(b"hello".to_vec().into())),
+            Event::of_frame(5, Direction::Received, &Frame::Heartbeat),
+        ];
+        let recording = Recording { events: frames.to_vec() };
+        let mut text = Vec::new();
+        recording.save(&mut text).expect("written");
+        assert_eq!(Recording::load(&text[..]).expect("read"), recording);
+        let text = String::from_utf8(text).expect("UTF-8");
+        assert!(!text.contains("correct") && !text.contains("hello"), "{text}");
+        assert_eq!(
+            recording.events[0].in_words(),
+            r#"->     65  {"id":1,"password":"***","type":"login","user":"alice"}"#
+        );
+        assert!(Recording::load(&b"{}\n"[..]).is_err());
+    }
+}
