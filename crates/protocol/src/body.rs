@@ -198,7 +198,7 @@ async fn recv_part<S: AsyncRead + AsyncWrite>(
             // It crossed the end of its own body, which came before this one.
             Ok(Numbered { message: BodyPart::Abort(_), .. }) => Ok(Part::LateAbort),
             Ok(part) => Err(ConnectionError::not_a_message(format!("the end of body {} inside body {id}", part.id))),
-            Err(error) => Err(crate::connection::refusal_or(&payload, error)),
+            Err(error) => Err(crate::peek::refusal_or(&payload, error)),
         },
     }
 }

@@ -20,7 +20,7 @@ use crate::fault::{Fault, FaultCode};
 use crate::frame::Frame;
 use crate::limits::{MESSAGE_LEN_MAX, PACE_LEN_MIN, WINDOW};
 use crate::observer::WireObserver;
-use crate::reply::Reply;
+use crate::peek::{connection_fault, is_abort, refusal_or};
 use crate::request::Numbered;
 
 /// How often a peer that waits is told that this end is alive: several times within every deadline of a frame.
@@ -380,24 +380,4 @@ async fn within<T>(
     io: impl Future<Output = Result<T, ConnectionError>>,
 ) -> Result<T, ConnectionError> {
     timeout(deadline, io).await.map_err(|_| ConnectionError::TimedOut(deadline))?
-}
-
-fn is_abort(payload: &[u8]) -> bool {
-    matches!(serde_json::from_slice(payload), Ok(Numbered { message: BodyPart::Abort(_), .. }))
-}
-
-/// A fault about the connection itself may come in place of anything.
-pub(crate) fn refusal_or(payload: &[u8], error: serde_json::Error) -> ConnectionError {
-    match connection_fault(payload) {
-        Some(fault) => ConnectionError::Refused(fault),
-        None => ConnectionError::not_a_message(error.to_string()),
-    }
-}
-
-/// A fault with id 0: the last message on a connection.
-fn connection_fault(payload: &[u8]) -> Option<Fault> {
-    match serde_json::from_slice(payload) {
-        Ok(Numbered { id: 0, message: Reply::Fault(fault) }) => Some(fault),
-        _ => None,
-    }
 }

@@ -22,6 +22,7 @@ mod fault;
 mod frame;
 pub mod limits;
 mod observer;
+mod peek;
 mod reply;
 mod request;
 

@@ -28,6 +28,9 @@ pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 /// disk is bounded by this and the window.
 pub const SMALL_LEN: u64 = 1024 * 1024;
 
+/// How often a session asks whether its account is let in still.
+pub const STANDING_INTERVAL: Duration = Duration::from_secs(2);
+
 /// Between two rounds of putting the store in order. What it clears is old or of no use; nothing waits for it.
 pub const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 

@@ -3,17 +3,18 @@
 //! Two error lanes: a fault tells the peer and the session lives; a connection error ends it.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use netdisk_model::{Digest, RemotePath, ResumeKey, Token, Version};
 use netdisk_protocol::{
-    BodyStart, Claim, Connection, ConnectionError, Fault, HEARTBEAT_INTERVAL, Numbered, Reply, Request, Stop,
-    recv_body, refuse_body, send_body,
+    BodyStart, Claim, Connection, ConnectionError, Fault, FaultCode, HEARTBEAT_INTERVAL, Numbered, Reply, Request,
+    Stop, recv_body, refuse_body, send_body,
 };
 use netdisk_storage::{Account, Depth, Existing, Removal, StorageError, Stored, StoredFile, UploadSpec};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::commits::{Commits, Committed};
-use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT, SMALL_LEN};
+use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT, SMALL_LEN, STANDING_INTERVAL};
 use crate::listener::Server;
 use crate::listing::send_listing;
 use crate::refusal;
@@ -26,6 +27,8 @@ pub(crate) struct Session {
     /// What `logout` revokes: the token that came, and the one that was given.
     pub(crate) tokens: Vec<Token>,
     pub(crate) peer: SocketAddr,
+    /// When it was last asked whether the account is let in.
+    asked_at: Instant,
 }
 
 /// What a client has of a file already.
@@ -43,7 +46,7 @@ enum Next {
 
 impl Session {
     pub(crate) fn new(account: Account, tokens: Vec<Token>, peer: SocketAddr) -> Self {
-        Self { account, tokens, peer }
+        Self { account, tokens, peer, asked_at: Instant::now() }
     }
 
     /// Answers requests in their order until the user leaves or the server stops.
@@ -65,6 +68,10 @@ impl Session {
             };
             let (id, message) = request.of_request()?;
             connection.set_deadline(FRAME_TIMEOUT);
+            if !self.is_let_in(server).await {
+                let fault = Fault::new(FaultCode::LoginRefused, "the account is let in no more");
+                return connection.send(&Numbered::new(0, Reply::Fault(fault))).await;
+            }
             match message {
                 Request::Upload { path, size: Some(size), modified, create, body: BodyStart::Now, .. }
                     if size <= SMALL_LEN =>
@@ -86,6 +93,22 @@ impl Session {
                         return Ok(());
                     }
                 }
+            }
+        }
+    }
+
+    /// Whether the account is let in still: asked now and then, so that a disabled one does not stay as long as it likes.
+    async fn is_let_in(&mut self, server: &Server) -> bool {
+        if self.asked_at.elapsed() < STANDING_INTERVAL {
+            return true;
+        }
+        self.asked_at = Instant::now();
+        match server.accounts.is_active(&self.account.user).await {
+            Ok(is_active) => is_active,
+            Err(error) => {
+                // The request will find out by itself what is wrong.
+                tracing::error!(user = %self.account.user, %error, "whether an account is let in is not known");
+                true
             }
         }
     }

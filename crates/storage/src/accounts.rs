@@ -60,6 +60,12 @@ pub trait Accounts: Debug + Send + Sync {
     /// A failure of the store.
     async fn revoke_login(&self, user: &UserName, id: &str) -> Result<bool, AccountsError>;
 
+    /// Whether an account is let in still: a session asks now and then.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    async fn is_active(&self, user: &UserName) -> Result<bool, AccountsError>;
+
     /// Every account, by name.
     ///
     /// # Errors

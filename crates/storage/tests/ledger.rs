@@ -212,3 +212,30 @@ async fn a_thousand_small_uploads_at_once_are_each_stored_and_counted_once() {
         tokio::task::yield_now().await;
     }
 }
+
+/// Nobody fills the disk with beginnings.
+#[tokio::test]
+async fn what_is_kept_of_interrupted_uploads_fits_into_the_quota_and_the_newest_stays() {
+    let fixture = Fixture::new().await;
+    fixture.store.set_limits(&alice(), Limits { bytes: Some(1000), files: None }).await.expect("set");
+    let resumable = |number: u64| UploadSpec {
+        size: Some(500),
+        resume: Some(format!("key{number}").parse().expect("a key")),
+        ..spec("/f")
+    };
+    let staging = fixture.file("../staging");
+    let kept = || fs::read_dir(&staging).expect("there").map(|entry| entry.expect("an entry")).collect::<Vec<_>>();
+    for number in 0..6 {
+        let mut partial = fixture.home.begin_upload(resumable(number)).await.expect("there is room");
+        partial.write(Bytes::from(vec![0; 400])).await.expect("written");
+        // The write is behind its caller: the next one waits for it.
+        partial.write(Bytes::new()).await.expect("written");
+        drop(partial);
+        let bytes: u64 = kept().iter().map(|entry| entry.metadata().expect("known").len()).sum();
+        assert!(bytes <= 1200, "{bytes}");
+    }
+    while fixture.home.begin_upload(resumable(5)).await.expect("there is room").offset() != 400 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(fixture.home.begin_upload(resumable(0)).await.expect("there is room").offset(), 0, "given up");
+}

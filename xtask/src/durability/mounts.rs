@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 
 /// Size of an image in bytes; what is not written costs nothing.
-const IMAGE_LEN: u64 = 1 << 30;
+const IMAGE_LEN: u64 = 4 << 30;
 
 /// An image that shows whether any can be mounted.
 const SMALL_IMAGE_LEN: u64 = 16 << 20;

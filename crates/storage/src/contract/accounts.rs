@@ -129,7 +129,9 @@ laws! {
         home(&store).await;
         let alice = user("alice");
         let token = store.issue_token(&alice).await.expect("a token");
+        assert!(store.is_active(&alice).await.expect("known"));
         store.set_standing(&alice, Standing::Disabled).await.expect("set");
+        assert!(!store.is_active(&alice).await.expect("known"));
         assert_refused!(store.log_in(&alice, password()).await, AccountsError::Refused);
         assert_refused!(store.log_in_by_token(&alice, &token).await, AccountsError::Refused);
         assert_refused!(store.register(&alice, password()).await, AccountsError::NameTaken);

@@ -235,6 +235,10 @@ impl Accounts for DiskStore {
         self.database.delete_login(user, id).await
     }
 
+    async fn is_active(&self, user: &UserName) -> Result<bool, AccountsError> {
+        Ok(self.database.password_hash(user).await?.is_some())
+    }
+
     async fn summaries(&self) -> Result<Vec<AccountSummary>, AccountsError> {
         self.database.summaries().await
     }

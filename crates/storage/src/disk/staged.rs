@@ -23,6 +23,9 @@ use crate::home::{Stored, UploadSpec};
 /// Files longer than this are synced before they join a group: the others need not wait for them.
 const SYNC_APART_LEN: u64 = 1024 * 1024;
 
+/// Interrupted uploads that are kept of one user; what is kept beyond it is the newest.
+const KEPT_MAX: usize = 256;
+
 /// Bytes of an unknown size that are promised at once.
 const PROMISE_LEN: u64 = 16 * 1024 * 1024;
 
@@ -83,7 +86,19 @@ impl Staged {
         let mut staged =
             Box::new(Self { home, name, at_drop, file, copied_from, hash, spec, reservation, written, promised });
         let kept = staged.kept()?;
-        if let Err(error) = staged.reserve(kept, replaced) {
+        if kept == 0 && staged.spec.resume.is_some() {
+            let used = staged.home.meter.usage()?;
+            let budget = used.limits.bytes.map_or(u64::MAX, |max| max.saturating_sub(used.bytes));
+            staging::trim(&staged.home.staging, KEPT_MAX, budget)?;
+        }
+        let reserved = match staged.reserve(kept, replaced) {
+            // What nobody has come back for is worth less than what is there now.
+            Err(StorageError::Full { .. }) if staging::trim(&staged.home.staging, 0, 0)? > 0 => {
+                staged.reserve(kept, replaced)
+            }
+            reserved => reserved,
+        };
+        if let Err(error) = reserved {
             // Nothing is kept that there is no room for.
             if kept == 0 {
                 staged.discard();

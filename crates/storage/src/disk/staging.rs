@@ -203,6 +203,42 @@ fn sweep_resumable(staging: &OwnedFd, name: &CStr, stat: &Found, undertaker: &Un
     undertaker.bury(staging, &[(name.to_owned(), *stat)])
 }
 
+/// Gives up the oldest interrupted uploads, until there are at most `files_max` of them with `bytes_max` bytes in all; those
+/// that somebody writes to stay. Gives how many it gave up. Blocks.
+pub(super) fn trim(staging: &OwnedFd, files_max: usize, bytes_max: u64) -> io::Result<usize> {
+    let mut kept = Vec::new();
+    for found in Dir::read_from(staging)? {
+        let found = found?;
+        let name = found.file_name();
+        if is_resumable(name)
+            && let Ok(stat) = Found::at(staging, name)
+        {
+            kept.push((stat.modified_ns, stat.size, name.to_owned()));
+        }
+    }
+    kept.sort();
+    let mut files = kept.len();
+    let mut bytes: u64 = kept.iter().map(|(_, size, _)| size).sum();
+    let mut given_up = 0;
+    for (_, size, name) in kept {
+        if files <= files_max && bytes <= bytes_max {
+            break;
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(staging, &name, flags, rustix::fs::Mode::empty()) {
+            Ok(file) if try_lock(&file)? => {
+                unlink(staging, &name, AtFlags::empty())?;
+                given_up += 1;
+                files -= 1;
+                bytes -= size;
+            }
+            Ok(_) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(given_up)
+}
+
 /// The identities of files that lose their last name when it is unlinked.
 pub(super) fn last_names(files: &[(std::ffi::CString, Found)]) -> Vec<Identity> {
     let lost = |found: &Found| found.kind == EntryKind::File && found.links <= 1;

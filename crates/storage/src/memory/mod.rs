@@ -141,6 +141,10 @@ impl Accounts for MemoryStore {
         Ok(tokens.len() < before)
     }
 
+    async fn is_active(&self, user: &UserName) -> Result<bool, AccountsError> {
+        Ok(lock(&self.accounts).get(user).is_some_and(|known| known.standing == Standing::Active))
+    }
+
     async fn summaries(&self) -> Result<Vec<AccountSummary>, AccountsError> {
         let accounts = lock(&self.accounts);
         let summary = |(user, known): (&UserName, &Known)| AccountSummary {
