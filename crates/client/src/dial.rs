@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::str::FromStr;
 use std::time::Duration;
 
 use netdisk_model::{Fingerprint, Password, Token, UserName};
@@ -17,6 +16,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::caps::excerpt;
 use crate::client::Client;
+use crate::endpoint::Endpoint;
 use crate::error::ClientError;
 use crate::trust::{PinVerifier, Trust, system_config};
 
@@ -25,68 +25,6 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Time for one frame, in or out; a server that works long sends heartbeats.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The port of a netdisk server.
-const DEFAULT_PORT: u16 = 8001;
-
-/// Where a server is: a name or address, and a port. In text `HOST`, `HOST:PORT`, `[::1]` or `[::1]:PORT`.
-///
-/// ```
-/// use netdisk_client::Endpoint;
-///
-/// let endpoint: Endpoint = "files.example.org".parse()?;
-/// assert_eq!(endpoint.to_string(), "files.example.org:8001");
-/// # Ok::<(), netdisk_client::EndpointError>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Endpoint {
-    host: String,
-    port: u16,
-}
-
-/// Why a text is no [`Endpoint`].
-///
-/// ```
-/// use netdisk_client::{Endpoint, EndpointError};
-///
-/// assert_eq!("::1".parse::<Endpoint>(), Err(EndpointError));
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a server is HOST or HOST:PORT; an IPv6 address stands in brackets")]
-pub struct EndpointError;
-
-impl FromStr for Endpoint {
-    type Err = EndpointError;
-
-    fn from_str(text: &str) -> Result<Self, EndpointError> {
-        let (host, port) = match text.strip_prefix('[') {
-            Some(rest) => {
-                let (host, rest) = rest.split_once(']').ok_or(EndpointError)?;
-                match rest.strip_prefix(':') {
-                    Some(port) => (host, Some(port)),
-                    None if rest.is_empty() => (host, None),
-                    None => return Err(EndpointError),
-                }
-            }
-            None => match text.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (text, None),
-            },
-        };
-        let port = port.map_or(Ok(DEFAULT_PORT), |port| port.parse().map_err(|_| EndpointError))?;
-        if host.is_empty() || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(EndpointError);
-        }
-        Ok(Self { host: host.to_owned(), port })
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port } = self;
-        if host.contains(':') { write!(out, "[{host}]:{port}") } else { write!(out, "{host}:{port}") }
-    }
-}
 
 /// A byte stream to a server, encrypted or not.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -271,7 +209,33 @@ impl Door {
     /// # Errors
     /// A fault: `name_taken`, `bad_password`, `registration_closed`; a broken connection.
     pub async fn register(self, user: &UserName, password: Password, keep: bool) -> Result<Client, ClientError> {
-        self.enter(user, Admission::Register { user: user.clone().into(), password, keep }, None).await
+        self.enter(user, Admission::Register { user: user.clone().into(), password, invitation: None, keep }, None)
+            .await
+    }
+
+    /// Makes an account by an invitation and logs in; with `keep`, asks for a token for later logins.
+    ///
+    /// ```no_run
+    /// # async fn example(door: netdisk_client::Door, invitation: netdisk_model::Token)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// let password = netdisk_model::Password::new("correct horse");
+    /// let client = door.register_invited(&"alice".parse()?, password, invitation, false).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Door::register`].
+    pub async fn register_invited(
+        self,
+        user: &UserName,
+        password: Password,
+        invitation: Token,
+        keep: bool,
+    ) -> Result<Client, ClientError> {
+        let user_claim = user.clone().into();
+        self.enter(user, Admission::Register { user: user_claim, password, invitation: Some(invitation), keep }, None)
+            .await
     }
 
     /// Logs in by password; with `keep`, asks for a token for later logins.
@@ -350,27 +314,5 @@ impl Redial {
     /// Dials and logs in again; the same trust is asked for.
     pub(crate) async fn dial(&self, user: &UserName) -> Result<Client, ClientError> {
         dial(&self.endpoint, &self.trust).await?.log_in_by_token(user, self.token.clone()).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn endpoints_print_as_they_parse() {
-        for (text, printed) in [
-            ("localhost", "localhost:8001"),
-            ("127.0.0.1:9", "127.0.0.1:9"),
-            ("[::1]", "[::1]:8001"),
-            ("[fe80::1]:9", "[fe80::1]:9"),
-        ] {
-            let endpoint: Endpoint = text.parse().expect(text);
-            assert_eq!(endpoint.to_string(), printed);
-            assert_eq!(printed.parse(), Ok(endpoint));
-        }
-        for wrong in ["", ":9", "host:", "host:x", "host:70000", "::1", "[::1", "[::1]9", "a b"] {
-            assert_eq!(wrong.parse::<Endpoint>(), Err(EndpointError), "{wrong}");
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use netdisk_model::{Fingerprint, PathError};
 use netdisk_protocol::{ConnectionError, Fault, FaultCode};
 
-use crate::dial::Endpoint;
+use crate::endpoint::Endpoint;
 
 /// Why a request, a transfer or a connection failed.
 ///

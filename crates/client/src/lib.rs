@@ -30,6 +30,7 @@ mod caps;
 mod client;
 mod destination;
 mod dial;
+mod endpoint;
 mod error;
 mod exchange;
 mod local;
@@ -42,7 +43,8 @@ mod trust;
 
 pub use client::{Client, Listing};
 pub use destination::Destination;
-pub use dial::{Door, Endpoint, EndpointError, dial, fingerprint_of, greet_over};
+pub use dial::{Door, dial, fingerprint_of, greet_over};
+pub use endpoint::{Endpoint, EndpointError};
 pub use error::ClientError;
 pub use local::modified_ms;
 pub use observer::{Observer, Progress, Unobserved};
