@@ -3,7 +3,7 @@
 use netdisk_model::Password;
 use serde_json::{Value, json};
 
-use crate::fixture::{PASSWORD, Program, Scene, TestServer};
+use crate::fixture::{PASSWORD, Program, Scene, ServerProcess, TestServer};
 use crate::raw::Raw;
 
 const NEW: &str = "battery staple";
@@ -99,4 +99,23 @@ async fn an_open_session_is_no_way_to_guess_without_end() {
     assert!(codes[..5].iter().all(|code| *code == "login_refused"), "{codes:?}");
     assert!(codes[5..].contains(&"busy"), "{codes:?}");
     client.whoami().await.expect("the session lives");
+}
+
+#[test]
+fn an_invitation_makes_one_account() {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let mut program = Program::new();
+    let server = ServerProcess::start(&program, data.path(), &["--registration", "invited"]);
+    program.server = Some(server.address.clone());
+    let store = data.path().to_str().expect("UTF-8");
+    // While the server runs.
+    let code = program.ok(&["admin", "invite", "--data", store]);
+    let code = code.trim();
+    assert!(program.fails(&["register", "alice", "--accept-new"], 7).contains("invitation"));
+    program.fails(&["register", "alice", "--invitation", &"0".repeat(64)], 7);
+    program.ok(&["register", "alice", "--invitation", code]);
+    assert_eq!(program.ok(&["whoami"]), "alice\n");
+    program.fails(&["register", "bob", "--invitation", code], 7);
+    let late = program.ok(&["admin", "invite", "--days", "0", "--data", store]);
+    program.fails(&["register", "bob", "--invitation", late.trim()], 7);
 }

@@ -241,7 +241,33 @@ impl Door {
     /// # Errors
     /// A fault: `name_taken`, `bad_password`, `registration_closed`; a broken connection.
     pub async fn register(self, user: &UserName, password: Password, keep: bool) -> Result<Client, ClientError> {
-        self.enter(user, Admission::Register { user: user.clone().into(), password, keep }, None).await
+        self.enter(user, Admission::Register { user: user.clone().into(), password, invitation: None, keep }, None)
+            .await
+    }
+
+    /// Makes an account by an invitation and logs in; with `keep`, asks for a token for later logins.
+    ///
+    /// ```no_run
+    /// # async fn example(door: netdisk_client::Door, invitation: netdisk_model::Token)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// let password = netdisk_model::Password::new("correct horse");
+    /// let client = door.register_invited(&"alice".parse()?, password, invitation, false).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Door::register`].
+    pub async fn register_invited(
+        self,
+        user: &UserName,
+        password: Password,
+        invitation: Token,
+        keep: bool,
+    ) -> Result<Client, ClientError> {
+        let user_claim = user.clone().into();
+        self.enter(user, Admission::Register { user: user_claim, password, invitation: Some(invitation), keep }, None)
+            .await
     }
 
     /// Logs in by password; with `keep`, asks for a token for later logins.

@@ -51,7 +51,7 @@ impl FromStr for Endpoint {
             },
         };
         let port = port.map_or(Ok(DEFAULT_PORT), |port| port.parse().map_err(|_| EndpointError))?;
-        if host.is_empty() || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        if host.is_empty() || host.chars().any(|c| c.is_whitespace() || c.is_control() || "[]".contains(c)) {
             return Err(EndpointError);
         }
         Ok(Self { host: host.to_owned(), port })
@@ -81,7 +81,7 @@ mod tests {
             assert_eq!(endpoint.to_string(), printed);
             assert_eq!(printed.parse(), Ok(endpoint));
         }
-        for wrong in ["", ":9", "host:", "host:x", "host:70000", "::1", "[::1", "[::1]9", "a b"] {
+        for wrong in ["", ":9", "host:", "host:x", "host:70000", "::1", "[::1", "[::1]9", "a b", "[[]", "a]"] {
             assert_eq!(wrong.parse::<Endpoint>(), Err(EndpointError), "{wrong}");
         }
     }

@@ -158,6 +158,8 @@ pub(crate) struct ServeArgs {
 pub(crate) enum RegistrationArg {
     /// Anybody who reaches the server
     Open,
+    /// Who has a code from `netdisk admin invite`
+    Invited,
     /// Nobody
     Closed,
 }

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use netdisk_model::UserName;
+use netdisk_model::{Token, UserName};
 
 /// A command that the shell and the command line share.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
     /// Make an account and log in
-    Register(WhoArgs),
+    Register(RegisterArgs),
     /// Log in; later commands need no password until `logout`
     Login(WhoArgs),
     /// Make the stored login worthless and forget it
@@ -85,6 +85,16 @@ pub(crate) enum ShellCommand {
     /// Leave (so do Ctrl-D and `quit`)
     #[command(alias = "quit", alias = "bye")]
     Exit,
+}
+
+/// Whose new account.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RegisterArgs {
+    /// The user
+    pub(crate) name: Option<UserName>,
+    /// The invitation, where the server asks for one; or set NETDISK_INVITATION
+    #[arg(long, value_name = "CODE", env = "NETDISK_INVITATION", hide_env_values = true)]
+    pub(crate) invitation: Option<Token>,
 }
 
 /// Whose account.

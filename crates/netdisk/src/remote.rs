@@ -113,10 +113,18 @@ impl Remote {
     }
 
     /// Makes an account and stays logged in.
-    pub(crate) async fn register(&mut self, name: Option<UserName>) -> Result<&UserName, Failure> {
+    pub(crate) async fn register(
+        &mut self,
+        name: Option<UserName>,
+        invitation: Option<Token>,
+    ) -> Result<&UserName, Failure> {
         let user = self.who(name)?;
         let password = self.password(&user, Purpose::Register).await?;
-        let client = self.dial().await?.register(&user, password, true).await?;
+        let door = self.dial().await?;
+        let client = match invitation {
+            Some(invitation) => door.register_invited(&user, password, invitation, true).await?,
+            None => door.register(&user, password, true).await?,
+        };
         self.logged_in(client).await
     }
 

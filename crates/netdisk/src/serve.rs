@@ -85,6 +85,7 @@ impl Options {
         let listen = args.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8001)));
         let registration = match args.registration.or(file.registration) {
             Some(RegistrationArg::Open) => Registration::Open,
+            Some(RegistrationArg::Invited) => Registration::Invited,
             Some(RegistrationArg::Closed) => Registration::Closed,
             None if listen.ip().is_loopback() => Registration::Open,
             None => Registration::Closed,
@@ -107,6 +108,7 @@ impl Options {
         };
         let registration = match self.registration {
             Registration::Open => "open: whoever reaches the server may make an account",
+            Registration::Invited => "invited: whoever has a code from `netdisk admin invite`",
             Registration::Closed => "closed: nobody can make an account",
         };
         format!(

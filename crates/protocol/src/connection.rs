@@ -1,5 +1,7 @@
 //! Frames and messages over a byte stream, each wait under a deadline.
 
+mod pace;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
@@ -14,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::time::{Instant, timeout};
 use tokio_util::codec::{FramedRead, FramedWrite};
 
+use self::pace::PACE_INTERVAL;
 use crate::body::BodyPart;
 use crate::codec::FrameCodec;
 use crate::fault::{Fault, FaultCode};
@@ -25,11 +28,6 @@ use crate::request::Numbered;
 
 /// How often a peer that waits is told that this end is alive: several times within every deadline of a frame.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
-/// How often a frame that has begun is looked at: each time, [`PACE_LEN_MIN`] more bytes of it must have come. So who
-/// drips is cut within twice that, and a deadline bounds silence alone.
-const PACE_INTERVAL: Duration = Duration::from_secs(12);
-/// How often it is looked at what a peer takes that does not take all.
-const DRAIN_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a closing end goes on reading what the peer still sends.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How much of it, in bytes: what fits a socket's buffers.
@@ -101,6 +99,8 @@ pub struct Connection<S> {
     read_ahead: VecDeque<Frame>,
     deadline: Duration,
     admitted: bool,
+    /// The peer stopped taking what is sent.
+    stalled: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite> Connection<S> {
@@ -113,6 +113,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             read_ahead: VecDeque::new(),
             deadline,
             admitted: false,
+            stalled: false,
         }
     }
 
@@ -160,28 +161,6 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             self.drain().await?;
         }
         self.writer.feed(frame).await
-    }
-
-    /// Sends what is in the buffer: in each deadline the peer takes all of it, or [`PACE_LEN_MIN`] bytes.
-    async fn drain(&mut self) -> Result<(), ConnectionError> {
-        let (mut since, mut taken) = (Instant::now(), 0);
-        loop {
-            let before = self.writer.write_buffer().len();
-            if let Ok(flushed) = timeout(DRAIN_INTERVAL.min(self.deadline), self.writer.flush()).await {
-                return flushed;
-            }
-            taken += before - self.writer.write_buffer().len();
-            if taken >= PACE_LEN_MIN {
-                (since, taken) = (Instant::now(), 0);
-            } else if since.elapsed() >= self.deadline {
-                let slow = taken > 0;
-                return Err(if slow {
-                    ConnectionError::TooSlow(self.deadline)
-                } else {
-                    ConnectionError::TimedOut(self.deadline)
-                });
-            }
-        }
     }
 
     /// Why the peer stopped listening, if it said so before it did.
@@ -242,24 +221,6 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 Ok(Some(frame)) => return frame.map(Some),
                 Ok(None) => return Ok(None),
             }
-        }
-    }
-
-    /// How much has come of a frame that is not whole yet.
-    fn begun_len(&self) -> usize {
-        self.reader.decoder().header_len_taken() + self.reader.read_buffer().len()
-    }
-
-    /// Whether a peer may be waited for still that was last `heard` then, and had sent `begun` bytes of a frame when the
-    /// wait began.
-    fn check_pace(&self, heard: Instant, begun: usize) -> Result<(), ConnectionError> {
-        match self.begun_len() {
-            0 if heard.elapsed() < self.deadline => Ok(()),
-            0 => Err(ConnectionError::TimedOut(self.deadline)),
-            // It began meanwhile: the next look will tell.
-            _ if begun == 0 => Ok(()),
-            len if len < begun + PACE_LEN_MIN => Err(ConnectionError::TooSlow(PACE_INTERVAL)),
-            _ => Ok(()),
         }
     }
 

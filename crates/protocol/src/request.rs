@@ -88,6 +88,9 @@ pub enum Admission {
         user: Claim<UserName>,
         /// Its password.
         password: Password,
+        /// The invitation, where one is needed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        invitation: Option<Token>,
         /// Asks for a token for later logins.
         #[serde(default)]
         keep: bool,

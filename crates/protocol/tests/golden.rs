@@ -43,6 +43,8 @@ fn samples() -> Vec<Sample> {
     let alice = || "alice".parse::<UserName>().expect("a name");
     let password = || Password::new("correct horse");
     let token = || Token::from_random(&[7; 32]);
+    let register =
+        |invitation| Admission::Register { user: alice().into(), password: password(), invitation, keep: false };
     let kept = KeptLogin {
         id: "b0ec3f1a2c77".to_owned(),
         created: 1_760_000_000_000,
@@ -79,10 +81,8 @@ fn samples() -> Vec<Sample> {
     vec![
         sample("hello-client", hello(None)),
         sample("hello-server", hello(Some(AnnouncedLimits::OURS))),
-        sample(
-            "register",
-            Numbered::new(1, Admission::Register { user: alice().into(), password: password(), keep: false }),
-        ),
+        sample("register", Numbered::new(1, register(None))),
+        sample("register-invited", Numbered::new(1, register(Some(token())))),
         sample("login-password", Numbered::new(1, login(Proof::Password(password()), true))),
         sample("login-token", Numbered::new(1, login(Proof::Token(token()), false))),
         sample("welcome-token", Numbered::new(1, Reply::Welcome { user: alice(), token: Some(token()) })),

@@ -118,7 +118,9 @@ async fn admit(
     network: Network,
 ) -> Result<(Account, SessionToken, UsersPlace), Fault> {
     let (account, keep, used) = match admission {
-        Admission::Register { user, password, keep } => (register(server, network, user, password).await?, keep, None),
+        Admission::Register { user, password, invitation, keep } => {
+            (register(server, network, user, password, invitation).await?, keep, None)
+        }
         Admission::Login { user, proof: Proof::Password(password), keep } => {
             (log_in(server, network, known_user(user)?, password).await?, keep, None)
         }
@@ -137,21 +139,26 @@ async fn register(
     network: Network,
     user: Claim<UserName>,
     password: Password,
+    invitation: Option<Token>,
 ) -> Result<Account, Fault> {
     if server.registration == Registration::Closed {
         let code = FaultCode::RegistrationClosed;
         return Err(Fault::new(code, code.meaning()));
     }
     let user = user.check().map_err(refusal::of_user_name)?;
-    // A refusal tells that a name is taken: asking for many of them is a guess, too.
+    // A refusal tells that a name is taken, or a code good: asking for many of them is a guess, too.
     let attempt = server.limiter.begin_other(network).map_err(wait)?;
     let place = server.gate.admit_login(network, false).ok_or_else(too_many_logins)?;
-    let registered = server.accounts.register(&user, password).await;
+    let registered = match (server.registration, invitation) {
+        (Registration::Open, _) => server.accounts.register(&user, password).await,
+        (_, Some(invitation)) => server.accounts.register_invited(&user, password, &invitation).await,
+        (_, None) => Err(AccountsError::NotInvited),
+    };
     drop(place);
     if registered.is_ok() {
         server.limiter.know(network, &user);
     }
-    if !matches!(registered, Err(AccountsError::NameTaken)) {
+    if !matches!(registered, Err(AccountsError::NameTaken | AccountsError::NotInvited)) {
         attempt.succeeded();
     }
     registered.map_err(refused)

@@ -31,6 +31,8 @@ use crate::tls::Identity;
 pub enum Registration {
     /// Anybody who reaches the server.
     Open,
+    /// Who has an invitation.
+    Invited,
     /// Nobody.
     Closed,
 }
@@ -244,10 +246,14 @@ async fn serve<S: AsyncRead + AsyncWrite + Send>(
         Some(fault) => {
             connection.set_deadline(FAREWELL_TIMEOUT);
             // The peer broke the protocol or fell silent: it is told if it still listens.
-            if let Some(fault) = fault {
-                connection.send(&Numbered::new(0, Reply::Fault(fault))).await?;
-            }
-            connection.close_on_talker().await?;
+            let farewell = async {
+                if let Some(fault) = fault {
+                    connection.send(&Numbered::new(0, Reply::Fault(fault))).await?;
+                }
+                connection.close_on_talker().await
+            };
+            // How it goes does not change why the connection ends.
+            drop(farewell.await);
         }
     }
     served

@@ -42,6 +42,7 @@ pub(crate) fn of_accounts(error: &AccountsError) -> Fault {
     let code = match error {
         AccountsError::NameTaken => FaultCode::NameTaken,
         AccountsError::BadPassword(_) => FaultCode::BadPassword,
+        AccountsError::NotInvited => FaultCode::RegistrationClosed,
         AccountsError::Refused => FaultCode::LoginRefused,
         AccountsError::Occupied(_)
         | AccountsError::NoSuchAccount

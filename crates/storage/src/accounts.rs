@@ -24,6 +24,23 @@ pub trait Accounts: Debug + Send + Sync {
     /// [`AccountsError::NameTaken`], [`AccountsError::BadPassword`], or a failure of the store.
     async fn register(&self, user: &UserName, password: Password) -> Result<Account, AccountsError>;
 
+    /// The same for who has an invitation, which is used up by it.
+    ///
+    /// # Errors
+    /// [`AccountsError::NotInvited`], and those of [`Accounts::register`]; then the invitation holds.
+    async fn register_invited(
+        &self,
+        user: &UserName,
+        password: Password,
+        invitation: &Token,
+    ) -> Result<Account, AccountsError>;
+
+    /// Makes an invitation for one account, good for so many milliseconds. The store keeps only its hash.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    async fn invite(&self, lifetime_ms: i64) -> Result<Token, AccountsError>;
+
     /// Lets a user in by password; an unknown user takes as long and is refused alike.
     ///
     /// # Errors
@@ -135,6 +152,9 @@ pub enum AccountsError {
     /// Too short or too long as a new password.
     #[error(transparent)]
     BadPassword(#[from] PasswordError),
+    /// There is no such invitation, or its time is up.
+    #[error("there is no such invitation, or it was used, or its time is up")]
+    NotInvited,
     /// User, password or token is wrong; which of them is not said.
     #[error("user, password or token is wrong")]
     Refused,

@@ -124,6 +124,9 @@ const GROUPS: &[&[Phase]] = &[
 /// Length of the file that a peer asks for and does not read: more than all buffers on the way.
 const BIG: usize = 24 << 20;
 
+/// How long it may take until all buffers of those who do not read are full; only then they take nothing.
+const FILLED_WITHIN: Duration = Duration::from_secs(10);
+
 /// Slow peers in each phase, and how an honest user fares beside them.
 pub(crate) fn slow(effort: &Effort) -> Result<Vec<Row>> {
     let runtime = runtime()?;
@@ -139,9 +142,10 @@ pub(crate) fn slow(effort: &Effort) -> Result<Vec<Row>> {
             std::fs::write(server.files(&format!("user{user}")).join("big"), vec![0; BIG])?;
         }
         let mut honest = Honest::new(&server).await?;
-        let alone = honest.measure(Duration::from_secs(effort.pick(5, 20))).await?;
         let mut rows = Vec::new();
         for group in groups {
+            // Just before: what else the machine does changes from minute to minute.
+            let alone = honest.measure(Duration::from_secs(8)).await?;
             rows.push(beside(&server, &tokens, &group, count, &mut honest, alone).await?);
         }
         let control_failed = control.await??;
@@ -212,8 +216,7 @@ async fn beside(
         *why.entry(format!("{phase:?}: {late}")).or_default() += 1;
     }
     why.iter().for_each(|(why, count)| eprintln!("  {count} x {why}"));
-    // Twice as long is allowed; below some ms the scheduler speaks louder than the server.
-    failed += u64::from(beside.p99 > 2.0 * alone.p99.max(5.0));
+    failed += u64::from(beside.is_held_up(alone));
     Ok(Row {
         promise: "P9",
         what: format!("slow peers, {count} in each phase: {group:?}"),
@@ -287,7 +290,7 @@ async fn time_to_cut(mut peer: Peer) -> Result<Option<Duration>> {
 /// Who does not read sees the end only by writing.
 async fn time_to_cut_unread(mut peer: Peer) -> Result<Option<Duration>> {
     let began = Instant::now();
-    while began.elapsed() < CUT_WITHIN {
+    while began.elapsed() < CUT_WITHIN + FILLED_WITHIN {
         sleep(Duration::from_millis(500)).await;
         // A heartbeat, which asks for nothing.
         if peer.write(&[0; 4]).await.is_err() {
@@ -320,13 +323,26 @@ struct Honest(Peer);
 /// Milliseconds that requests took.
 #[derive(Debug, Clone, Copy)]
 struct Latency {
-    p50: f64,
-    p99: f64,
+    /// Of questions, which wait for nobody but the server.
+    asks_p99: f64,
+    /// Of small files stored, which wait for the disk.
+    stores_p50: f64,
+    stores_p99: f64,
+}
+
+impl Latency {
+    /// Twice as long is allowed; below some ms the scheduler speaks louder than the server. What one write in a hundred
+    /// takes is the disk's affair and what else uses it: it is shown, and not judged.
+    fn is_held_up(self, alone: Self) -> bool {
+        let is_slower = |beside: f64, alone: f64| beside > 2.0 * alone.max(5.0);
+        is_slower(self.asks_p99, alone.asks_p99) || is_slower(self.stores_p50, alone.stores_p50)
+    }
 }
 
 impl std::fmt::Display for Latency {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "p50 {:.1} ms, p99 {:.1} ms", self.p50, self.p99)
+        let Self { asks_p99, stores_p50, stores_p99 } = self;
+        write!(out, "asks p99 {asks_p99:.1} ms, stores p50 {stores_p50:.1}, p99 {stores_p99:.1} ms")
     }
 }
 
@@ -339,7 +355,7 @@ impl Honest {
 
     async fn measure(&mut self, time: Duration) -> Result<Latency> {
         let began = Instant::now();
-        let mut took = Vec::new();
+        let (mut asks, mut stores) = (Vec::new(), Vec::new());
         while began.elapsed() < time {
             for request in [
                 json!({"type": "stat", "path": "/"}),
@@ -354,10 +370,15 @@ impl Honest {
                     self.0.send(&end(id, &[7; 4096])).await?;
                 }
                 self.0.recv_all(id, &kind).await?;
-                took.push(asked.elapsed().as_secs_f64() * 1e3);
+                let took = asked.elapsed().as_secs_f64() * 1e3;
+                if kind == "upload" { stores.push(took) } else { asks.push(took) }
             }
             sleep(Duration::from_millis(2)).await;
         }
-        Ok(Latency { p50: percentile(took.clone(), 50), p99: percentile(took, 99) })
+        Ok(Latency {
+            asks_p99: percentile(asks, 99),
+            stores_p50: percentile(stores.clone(), 50),
+            stores_p99: percentile(stores, 99),
+        })
     }
 }

@@ -50,6 +50,19 @@ impl Accounts for Spoilt {
         Ok(self.mix(account).await)
     }
 
+    async fn register_invited(
+        &self,
+        user: &UserName,
+        password: Password,
+        invitation: &Token,
+    ) -> Result<Account, AccountsError> {
+        self.good.register_invited(user, password, invitation).await
+    }
+
+    async fn invite(&self, lifetime_ms: i64) -> Result<Token, AccountsError> {
+        self.good.invite(lifetime_ms).await
+    }
+
     async fn log_in(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
         assert!(self.flaw != Flaw::Fragile || user.as_str() != "fragile", "the control");
         if self.flaw == Flaw::EarlyReturn && user.as_str().starts_with("nobod") {

@@ -1,6 +1,7 @@
 //! `netdisk admin`: for the keeper of a store, on the store itself.
 
 mod check;
+mod invite;
 mod user;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +30,12 @@ enum AdminCommand {
     /// Accounts: add, list, disable, enable, passwords, quotas; also while the server runs
     #[command(subcommand)]
     User(UserCommand),
+    /// Make a code with which somebody may make one account; also while the server runs
+    Invite {
+        /// How many days it is good
+        #[arg(long, value_name = "DAYS", default_value_t = 7)]
+        days: u16,
+    },
     /// Make the database agree with the files: count anew, adopt what was put there by hand, name what is missing. Not while
     /// the server runs
     Fsck,
@@ -53,6 +60,7 @@ pub(crate) fn admin(args: AdminArgs, connect: &ConnectArgs, output: &Output) -> 
     let data = &args.data;
     match args.command {
         AdminCommand::User(command) => user::run(data, command, connect.password_file.as_deref(), output),
+        AdminCommand::Invite { days } => invite::run(data, days, output),
         AdminCommand::Fsck => check::fsck(&open(data, Sharing::Alone)?, output),
         AdminCommand::Scrub => check::scrub(&open(data, Sharing::Beside)?, output),
         AdminCommand::Backup { to } => check::backup(&open(data, Sharing::Beside)?, &to, output),

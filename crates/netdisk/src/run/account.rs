@@ -5,12 +5,12 @@ use netdisk_model::UserName;
 use serde_json::json;
 
 use super::Context;
-use crate::command::SessionsArgs;
+use crate::command::{RegisterArgs, SessionsArgs};
 use crate::failure::Failure;
 use crate::output::local_time;
 
-pub(super) async fn register(context: Context<'_>, name: Option<UserName>) -> Result<(), Failure> {
-    let user = context.remote.register(name).await?.clone();
+pub(super) async fn register(context: Context<'_>, args: RegisterArgs) -> Result<(), Failure> {
+    let user = context.remote.register(args.name, args.invitation).await?.clone();
     let text = format!("registered and logged in as {user}");
     context.output.note(&text, json!({"event": "done", "verb": "registered", "user": user}));
     Ok(())

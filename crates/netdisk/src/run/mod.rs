@@ -70,7 +70,7 @@ fn disconnect_after(remote: &mut Remote, outcome: Result<(), Failure>) -> Result
 
 async fn dispatch(mut context: Context<'_>, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Register(args) => account::register(context, args.name).await,
+        Command::Register(args) => account::register(context, args).await,
         Command::Login(args) => account::log_in(context, args.name).await,
         Command::Logout => account::log_out(context).await,
         Command::Passwd => account::passwd(context).await,

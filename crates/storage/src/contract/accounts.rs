@@ -71,6 +71,32 @@ laws! {
         assert!(store.log_in_by_token(&alice, &other).await.is_ok());
     }
 
+    /// And only one that was made, in its time; a registration that fails does not use it up.
+    an_invitation_serves_once(store) {
+        const HOUR_MS: i64 = 60 * 60 * 1000;
+        let invitation = store.invite(HOUR_MS).await.expect("an invitation");
+        let made_up = "not an invitation".parse().expect("any text");
+        let (alice, bob) = (user("alice"), user("bob"));
+        assert_refused!(store.register_invited(&alice, password(), &made_up).await, AccountsError::NotInvited);
+        let weak = store.register_invited(&alice, Password::new("short"), &invitation).await;
+        assert_refused!(weak, AccountsError::BadPassword(_));
+        store.register_invited(&alice, password(), &invitation).await.expect("a new account");
+        assert_refused!(store.register_invited(&bob, password(), &invitation).await, AccountsError::NotInvited);
+        let late = store.invite(0).await.expect("an invitation");
+        assert_refused!(store.register_invited(&bob, password(), &late).await, AccountsError::NotInvited);
+        assert!(store.log_in(&alice, password()).await.is_ok());
+        assert_refused!(store.log_in(&bob, password()).await, AccountsError::Refused);
+        // Of two who use it at once, one.
+        let invitation = store.invite(HOUR_MS).await.expect("an invitation");
+        let carol = user("carol");
+        let (one, two) = tokio::join!(
+            store.register_invited(&bob, password(), &invitation),
+            store.register_invited(&carol, password(), &invitation),
+        );
+        assert_eq!([&one, &two].iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        assert_refused!(one.and(two), AccountsError::NotInvited);
+    }
+
     /// A token opens no other door, and a made-up one none.
     tokens_are_their_users_alone(store) {
         home(&store).await;

@@ -19,6 +19,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0001-accounts.sql")),
     M::up(include_str!("../../migrations/0002-files.sql")),
     M::up(include_str!("../../migrations/0003-token-use.sql")),
+    M::up(include_str!("../../migrations/0004-invitations.sql")),
 ];
 
 /// How long a transaction waits for another process, such as a backup, in seconds.

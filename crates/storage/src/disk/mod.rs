@@ -182,17 +182,46 @@ impl DiskStore {
 #[derive(Debug, Default)]
 struct HomeSlot(tokio::sync::Mutex<Option<Weak<DiskHome>>>);
 
-#[async_trait]
-impl Accounts for DiskStore {
-    async fn register(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
+impl DiskStore {
+    async fn make_account(
+        &self,
+        user: &UserName,
+        password: Password,
+        invitation: Option<Token>,
+    ) -> Result<Account, AccountsError> {
         password.check()?;
         if self.database.has_account(user).await? {
             return Err(AccountsError::NameTaken);
         }
         let hash = self.passwords.hash(password).await;
         let home = self.homes_path.join(user.as_str());
-        self.database.insert_account(user, hash, move || make_home(&home)).await?;
+        self.database.insert_account(user, hash, invitation, move || make_home(&home)).await?;
         self.account(user).await
+    }
+}
+
+#[async_trait]
+impl Accounts for DiskStore {
+    async fn register(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
+        self.make_account(user, password, None).await
+    }
+
+    async fn register_invited(
+        &self,
+        user: &UserName,
+        password: Password,
+        invitation: &Token,
+    ) -> Result<Account, AccountsError> {
+        if !self.database.has_invitation(invitation).await? {
+            return Err(AccountsError::NotInvited);
+        }
+        self.make_account(user, password, Some(invitation.clone())).await
+    }
+
+    async fn invite(&self, lifetime_ms: i64) -> Result<Token, AccountsError> {
+        let invitation = random_token();
+        self.database.insert_invitation(&invitation, lifetime_ms).await?;
+        Ok(invitation)
     }
 
     async fn log_in(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
@@ -216,9 +245,7 @@ impl Accounts for DiskStore {
     }
 
     async fn issue_token(&self, user: &UserName) -> Result<Token, AccountsError> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-        let token = Token::from_random(&bytes);
+        let token = random_token();
         self.database.insert_token(user, &token).await?;
         Ok(token)
     }
@@ -279,6 +306,12 @@ impl Accounts for DiskStore {
             }
         }
     }
+}
+
+fn random_token() -> Token {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    Token::from_random(&bytes)
 }
 
 /// Makes the directories of a new account and sees them onto the disk. Blocks.

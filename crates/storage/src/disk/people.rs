@@ -1,17 +1,20 @@
 //! Accounts in the database.
 
-use netdisk_model::{Limits, Usage, UserName};
+use netdisk_model::{Limits, Token, Usage, UserName};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::database::{Database, now_ms};
+use super::tokens::hash;
 use crate::accounts::{AccountSummary, AccountsError, Standing};
 
 impl Database {
-    /// Inserts an account; `make_home` runs inside the transaction, so that there is no account without a home.
+    /// Inserts an account, for an invitation where one is needed; `make_home` runs inside the transaction, so that there
+    /// is no account without a home.
     pub(super) async fn insert_account(
         &self,
         user: &UserName,
         password_hash: String,
+        invitation: Option<Token>,
         make_home: impl FnOnce() -> Result<(), AccountsError> + Send + 'static,
     ) -> Result<(), AccountsError> {
         let user = user.to_string();
@@ -22,6 +25,12 @@ impl Database {
             )?;
             if inserted == 0 {
                 return Err(AccountsError::NameTaken);
+            }
+            if let Some(invitation) = invitation {
+                let delete = "DELETE FROM invitations WHERE hash = ?1 AND expires_at > ?2";
+                if transaction.execute(delete, params![hash(&invitation), now_ms()])? == 0 {
+                    return Err(AccountsError::NotInvited);
+                }
             }
             make_home()
         })

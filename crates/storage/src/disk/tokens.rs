@@ -59,6 +59,27 @@ impl Database {
         .await
     }
 
+    pub(super) async fn insert_invitation(&self, invitation: &Token, lifetime_ms: i64) -> Result<(), AccountsError> {
+        let hash = hash(invitation);
+        self.write(move |transaction| {
+            transaction.execute("DELETE FROM invitations WHERE expires_at <= ?1", [now_ms()])?;
+            let insert = "INSERT INTO invitations (hash, expires_at) VALUES (?1, ?2)";
+            transaction.execute(insert, params![hash, now_ms().saturating_add(lifetime_ms)])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Whether an invitation is good; so that a bad one costs no password hash.
+    pub(super) async fn has_invitation(&self, invitation: &Token) -> Result<bool, AccountsError> {
+        let hash = hash(invitation);
+        self.read(move |connection| {
+            let query = "SELECT 1 FROM invitations WHERE hash = ?1 AND expires_at > ?2";
+            Ok(connection.prepare_cached(query)?.exists(params![hash, now_ms()])?)
+        })
+        .await
+    }
+
     pub(super) async fn kept_logins(&self, user: &UserName) -> Result<Vec<KeptLogin>, AccountsError> {
         let user = user.to_string();
         self.read(move |connection| {
@@ -84,6 +105,6 @@ impl Database {
     }
 }
 
-fn hash(token: &Token) -> [u8; 32] {
+pub(super) fn hash(token: &Token) -> [u8; 32] {
     blake3::hash(token.expose().as_bytes()).into()
 }

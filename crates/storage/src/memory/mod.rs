@@ -19,6 +19,7 @@ pub struct MemoryStore {
     passwords: PasswordDoor,
     accounts: Mutex<HashMap<UserName, Known>>,
     tokens: Mutex<HashMap<[u8; 32], Given>>,
+    invitations: Mutex<HashMap<[u8; 32], i64>>,
 }
 
 /// A token that was given; it does not expire before its process ends.
@@ -41,7 +42,12 @@ struct Known {
 impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
-        Self { passwords: PasswordDoor::new(), accounts: Mutex::default(), tokens: Mutex::default() }
+        Self {
+            passwords: PasswordDoor::new(),
+            accounts: Mutex::default(),
+            tokens: Mutex::default(),
+            invitations: Mutex::default(),
+        }
     }
 
     fn change(&self, user: &UserName, change: impl FnOnce(&mut Known)) -> Result<(), AccountsError> {
@@ -69,6 +75,12 @@ fn key(token: &Token) -> [u8; 32] {
     blake3::hash(token.expose().as_bytes()).into()
 }
 
+fn random_token() -> Token {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    Token::from_random(&bytes)
+}
+
 #[async_trait]
 impl Accounts for MemoryStore {
     async fn register(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
@@ -84,6 +96,29 @@ impl Accounts for MemoryStore {
             accounts.insert(user.clone(), known);
         }
         self.account(user)
+    }
+
+    async fn register_invited(
+        &self,
+        user: &UserName,
+        password: Password,
+        invitation: &Token,
+    ) -> Result<Account, AccountsError> {
+        // Taken out while it is tried, so that it serves once.
+        let Some(until) = lock(&self.invitations).remove(&key(invitation)).filter(|until| *until > now_ms()) else {
+            return Err(AccountsError::NotInvited);
+        };
+        let registered = self.register(user, password).await;
+        if registered.is_err() {
+            lock(&self.invitations).insert(key(invitation), until);
+        }
+        registered
+    }
+
+    async fn invite(&self, lifetime_ms: i64) -> Result<Token, AccountsError> {
+        let invitation = random_token();
+        lock(&self.invitations).insert(key(&invitation), now_ms().saturating_add(lifetime_ms));
+        Ok(invitation)
     }
 
     async fn log_in(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
@@ -106,9 +141,7 @@ impl Accounts for MemoryStore {
     }
 
     async fn issue_token(&self, user: &UserName) -> Result<Token, AccountsError> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-        let token = Token::from_random(&bytes);
+        let token = random_token();
         let now = now_ms();
         lock(&self.tokens).insert(key(&token), Given { user: user.clone(), id: token.id(), created: now, used: now });
         Ok(token)
