@@ -8,7 +8,7 @@
 //! - `resume`: transfers that are cut.
 //! - `python`, `clients`: the independent clients. `lab`: the framing lab. `mangled`: its
 //!   mangler between the real client and the real server. `messenger`: it and the programs of a course.
-//!   `grade`: the grader and what it must pass. `dissect`: captures.
+//!   `grade`: the grader and what it must pass. `dissect`: captures. `lessons`: every command of them.
 
 mod clients;
 mod dissect;
@@ -16,6 +16,7 @@ mod fixture;
 mod grade;
 mod hostile;
 mod lab;
+mod lessons;
 mod mangled;
 mod many;
 mod messenger;
