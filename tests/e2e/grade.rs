@@ -58,18 +58,10 @@ fn the_python_client_passes_every_case() {
 
 #[test]
 fn a_client_that_does_nothing_passes_nothing_by_doing_nothing() {
-    let program = Program::new();
-    // One that always succeeds fails what must fail; one that always fails, what must succeed.
-    for (client, must_fail) in
-        [("true", ["wrong-password", "cut-download"]), ("false", ["plain-server", "register-once"])]
-    {
-        let report = program.run(&["lab", "grade", "--client", client, "--format", "json"]);
+    // One that always succeeds, one that always fails, one that is not there.
+    for client in ["true", "false", "/no/such/client"] {
+        let report = Program::new().run(&["lab", "grade", "--client", client]);
         assert_eq!(report.status.code(), Some(9));
-        let json: Value = serde_json::from_slice(&report.stdout).expect("JSON");
-        let failed: Vec<_> =
-            json["cases"].as_array().expect("cases").iter().filter(|case| case["passed"] == false).collect();
-        for name in must_fail {
-            assert!(failed.iter().any(|case| case["name"] == name), "{client} should fail {name}: {failed:?}");
-        }
+        assert!(String::from_utf8_lossy(&report.stdout).ends_with("0 of 20 passed\n"), "{client}: {report:?}");
     }
 }

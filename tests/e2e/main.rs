@@ -10,7 +10,7 @@
 //! - `accounts`: passwords and kept logins. `corpus`: what fuzzing begins with and has found.
 //! - `python`, `clients`: the independent clients. `lab`: the framing lab. `mangled`: its
 //!   mangler between the real client and the real server. `messenger`: it and the programs of a course.
-//!   `grade`: the grader and what it must pass. `dissect`: captures.
+//!   `grade`: the grader and what it must pass. `dissect`: captures. `lessons`: every command of them.
 
 mod accounts;
 mod clients;
@@ -23,6 +23,7 @@ mod hostile;
 mod identity;
 mod keeper;
 mod lab;
+mod lessons;
 mod log;
 mod mangled;
 mod many;

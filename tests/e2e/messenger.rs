@@ -147,5 +147,8 @@ fn the_wrong_end_of_a_length_is_explained() {
     let listening = Listening::of(command);
     send_raw(&listening, &item(r#"{"msg_type": "msg"}"#, b"hello"));
     let text = listening.stop();
-    assert!(text.contains("try the other --endian"), "{text}");
+    // As lesson 4 shows it.
+    let said = "a type of 318767104 bytes is announced, and at most 4096 may be (from the other end it would be 19: try \
+                the other --endian)";
+    assert!(text.contains(said), "{text}");
 }

@@ -134,7 +134,9 @@ pub fn show(program: &Program, is_right: bool, seed: u64, paint: Paint, out: &mu
             for (number, message) in (1..).zip(received) {
                 let good = messages().get(number - 1) == Some(message);
                 let verdict = paint.verdict(good, if good { "right" } else { "WRONG" });
-                writeln!(out, "message {number} {:>5} bytes  {verdict}  {}", message.len(), describe(message, paint))?;
+                let line =
+                    format!("message {number} {:>5} bytes  {verdict}  {}", message.len(), describe(message, paint));
+                writeln!(out, "{}", line.trim_end())?;
             }
         }
     }

@@ -5,10 +5,10 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use netdisk_model::{Digest, RemotePath, ResumeKey, Token, Version};
+use netdisk_model::{RemotePath, ResumeKey, Token, Version};
 use netdisk_protocol::{
     BodyStart, Claim, Connection, ConnectionError, Fault, FaultCode, HEARTBEAT_INTERVAL, Numbered, Reply, Request,
-    Stop, recv_body, refuse_body, send_body,
+    Stop, send_body,
 };
 use netdisk_storage::{Account, Depth, Existing, Removal, StorageError, Stored, StoredFile, UploadSpec};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,7 +18,7 @@ use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT, SMALL_LEN, STANDING_INTERVAL};
 use crate::listener::Server;
 use crate::listing::send_listing;
 use crate::refusal;
-use crate::transfer::{Download, Upload};
+use crate::transfer::{Download, Upload, recv_upload};
 
 /// A user who is in. Holds their home and nothing else of the store.
 #[derive(Debug)]
@@ -376,27 +376,6 @@ impl Session {
         }
         Ok(Next::Request)
     }
-}
-
-/// Receives the body of an upload; gives it with the digest that the client claims of it.
-async fn recv_upload<S: AsyncRead + AsyncWrite>(
-    connection: &mut Connection<S>,
-    id: u64,
-    upload: Result<Upload, Fault>,
-    body: BodyStart,
-    stop: &Stop,
-) -> Result<Result<(Upload, Digest), Fault>, ConnectionError> {
-    let mut upload = match (upload, body) {
-        (Ok(upload), _) => upload,
-        (Err(fault), BodyStart::Wait) => return Ok(Err(fault)),
-        // The body is on its way and must be taken off the wire.
-        (Err(fault), BodyStart::Now) => return refuse_body(connection, id, fault).await.map(Err),
-    };
-    if body == BodyStart::Wait {
-        let ready = Reply::Ready { offset: upload.partial.offset(), entry: None };
-        connection.send(&Numbered::new(id, ready)).await?;
-    }
-    Ok(recv_body(connection, id, &mut upload, stop).await?.map(|claimed| (upload, claimed)))
 }
 
 fn existing(replace: bool) -> Existing {

@@ -3,8 +3,11 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use netdisk_model::{Digest, RemotePath};
-use netdisk_protocol::{Chunk, Fault, Sink, Source};
+use netdisk_protocol::{
+    BodyStart, Chunk, Connection, ConnectionError, Fault, Numbered, Reply, Sink, Source, Stop, recv_body, refuse_body,
+};
 use netdisk_storage::{PartialFile, Stored, StoredFile};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::refusal;
 
@@ -42,4 +45,25 @@ impl Source for Download {
             Err(error) => Err(refusal::of_storage(&self.path, &error)),
         }
     }
+}
+
+/// Receives the body of an upload; gives it with the digest that the client claims of it.
+pub(crate) async fn recv_upload<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    id: u64,
+    upload: Result<Upload, Fault>,
+    body: BodyStart,
+    stop: &Stop,
+) -> Result<Result<(Upload, Digest), Fault>, ConnectionError> {
+    let mut upload = match (upload, body) {
+        (Ok(upload), _) => upload,
+        (Err(fault), BodyStart::Wait) => return Ok(Err(fault)),
+        // The body is on its way and must be taken off the wire.
+        (Err(fault), BodyStart::Now) => return refuse_body(connection, id, fault).await.map(Err),
+    };
+    if body == BodyStart::Wait {
+        let ready = Reply::Ready { offset: upload.partial.offset(), entry: None };
+        connection.send(&Numbered::new(id, ready)).await?;
+    }
+    Ok(recv_body(connection, id, &mut upload, stop).await?.map(|claimed| (upload, claimed)))
 }

@@ -15,7 +15,7 @@ capture() { # NAME SERVER-OPTION
   tcpdump --immediate-mode -i lo -U -w "$here/$1.pcap" "tcp port 8001" 2>"$work/$1.err" &
   tcpdump=$!
   until grep -q "listening on" "$work/$1.err"; do sleep 0.1; done
-  if [ "$1" = tls ]; then "$netdisk" --trace "$here/tls.trace" mkdir docs; else python3 "$here/session.py" 127.0.0.1:8001; fi
+  if [ "$1" = tls ]; then "$netdisk" --trace "$here/tls.trace" mkdir docs >"$work/said"; else python3 "$here/session.py" 127.0.0.1:8001; fi
   sleep 1
   kill -INT "$tcpdump"; wait "$tcpdump" || true
   kill "$server"; wait "$server" || true

@@ -63,6 +63,10 @@ impl Accounts for Spoilt {
         self.good.invite(lifetime_ms).await
     }
 
+    async fn is_active(&self, user: &UserName) -> Result<bool, AccountsError> {
+        self.good.is_active(user).await
+    }
+
     async fn log_in(&self, user: &UserName, password: Password) -> Result<Account, AccountsError> {
         assert!(self.flaw != Flaw::Fragile || user.as_str() != "fragile", "the control");
         if self.flaw == Flaw::EarlyReturn && user.as_str().starts_with("nobod") {

@@ -98,12 +98,19 @@ const CASES: &[ClientCase] = client_cases! {
 /// When the grader's own server or folder fails; not when the client does.
 pub async fn grade_client(options: &ClientOptions) -> Result<Report, LabError> {
     let mut report = Report::default();
+    // Whoever can do nothing fails everything, and must not be praised for it.
+    let plain = Scene::new(None, options).await?;
+    let inability = plain.check_lists().await.err();
+    plain.stop.cancel();
     for case in CASES {
         let is_wanted = options.only.as_deref().is_none_or(|only| only == case.name);
         if case.level <= options.level_max && is_wanted {
             let began = Instant::now();
             let scene = Scene::new(case.quirk, options).await?;
-            let problem = scene.check(case.due).await.err();
+            let problem = match &inability {
+                Some(seen) => Some(format!("with a server that is in order: {seen}")),
+                None => scene.check(case.due).await.err(),
+            };
             scene.stop.cancel();
             let (level, about) = (case.level, LEVELS[usize::from(case.level) - 1]);
             let (name, teaches) = (case.name, case.teaches);
@@ -138,8 +145,13 @@ impl<'a> Scene<'a> {
         Ok(Self { address, store, folder: tempfile::tempdir()?, options, stop })
     }
 
+    /// A local file. Its path is absolute, because the client runs where the person is: its own path may be relative.
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    fn local(&self, name: &str) -> String {
+        self.path(name).display().to_string()
     }
 
     async fn run(&self, user: &str, args: &[&str]) -> Seen<Output> {
@@ -153,7 +165,6 @@ impl<'a> Scene<'a> {
             .arg(format!("exec {} \"$@\"", self.options.command))
             .args(["client", "--server", &self.address, "--plaintext", "--user", user])
             .args(args)
-            .current_dir(self.folder.path())
             .env("NETDISK_HOME", self.path("config"))
             .env("NETDISK_PASSWORD", password)
             .env_remove("NETDISK_SERVER")
@@ -194,18 +205,18 @@ impl<'a> Scene<'a> {
                 ensure(!output.status.success(), "a wrong password, and `ls` exits with 0")
             }
             Due::MissingFails => {
-                self.fails(&["get", "/missing", "local"]).await?;
+                self.fails(&["get", "/missing", &self.local("local")]).await?;
                 self.check_absent("local")
             }
             Due::ListsAll => self.check_lists().await,
             Due::ListFails => self.fails(&["ls", "/"]).await,
             Due::GetFails => {
-                self.fails(&["get", "/f", "local"]).await?;
+                self.fails(&["get", "/f", &self.local("local")]).await?;
                 self.check_absent("local")
             }
             Due::PutFails => {
                 self.write("local", &content(LEN))?;
-                self.fails(&["put", "local", "/new"]).await
+                self.fails(&["put", &self.local("local"), "/new"]).await
             }
         }
     }
@@ -224,7 +235,7 @@ impl<'a> Scene<'a> {
     }
 
     async fn check_get(&self, remote: &str, expected: &[u8]) -> Check {
-        self.succeeds(&["get", remote, "back"]).await?;
+        self.succeeds(&["get", remote, &self.local("back")]).await?;
         let back = std::fs::read(self.path("back")).map_err(|error| format!("`get {remote} back`: {error}"))?;
         ensure(back == expected, format!("{remote} has {} bytes, and {} others came", expected.len(), back.len()))?;
         std::fs::remove_file(self.path("back")).map_err(|error| error.to_string())
@@ -232,7 +243,7 @@ impl<'a> Scene<'a> {
 
     async fn check_put(&self, len: usize) -> Check {
         self.write("local", &content(len))?;
-        self.succeeds(&["put", "local", "/new"]).await?;
+        self.succeeds(&["put", &self.local("local"), "/new"]).await?;
         let there = self.store.read("alice", "/new");
         ensure(there == Some(content(len)), format!("{len} bytes were put, and the server has others"))
     }

@@ -104,7 +104,7 @@ fn admit(shared: &Shared, admission: Admission) -> Result<Admitted, Fault> {
     let fault = |code: FaultCode| Fault::new(code, code.meaning());
     let mut accounts = shared.store.accounts();
     let (user, keep, used) = match admission {
-        Admission::Register { user, password, keep } => {
+        Admission::Register { user, password, keep, .. } => {
             let user = user.check().map_err(|_| fault(FaultCode::BadName))?;
             password.check().map_err(|_| fault(FaultCode::BadPassword))?;
             if accounts.contains_key(user.as_str()) {
