@@ -3,7 +3,7 @@
 //! Everything runs on loopback and needs no special rights. What is random comes from a seed. Read in this order:
 //!
 //! - [`stick`]: the fault live on real sockets, then four cures.
-//! - [`broken`], [`fixed`]: small wrong and right receivers, each to be read as a lesson; [`bench`] runs them.
+//! - [`broken`], [`fixed`]: small wrong and right receivers, each to be read as a lesson; [`mod@bench`] runs them.
 //! - [`command`]: the rest of one answer read as the next one.
 //! - [`view`]: what was written, what arrived by read, what the decoder cut, step by step.
 //! - [`dissect`]: one message as frame, TLS record, TCP segment, IP packet, on a real capture.

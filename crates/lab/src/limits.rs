@@ -49,7 +49,7 @@ pub const MESSENGER_FILE_LEN_MAX: u64 = i32::MAX as u64;
 pub const MINI_FRAME_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long an impatient server waits for a reader: far less than a slow one needs.
-pub const IMPATIENCE: Duration = Duration::from_millis(100);
+pub const IMPATIENCE: Duration = Duration::from_secs(1);
 
 /// How long the mini server reads on behind its last word, and how much.
 pub const MINI_LINGER_TIMEOUT: Duration = Duration::from_secs(2);

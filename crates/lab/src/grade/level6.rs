@@ -65,7 +65,7 @@ async fn slow_reader(target: &Target) -> Check {
     peer.send(&json!({"id": 3, "type": "download", "path": "/f"})).await?;
     peer.expect(Some(3), "ready").await?;
     // Long enough for the window to shut and for an impatient server to leave.
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let back = peer.recv_body(3, b"").await?;
     ensure(back == content, "the body is not the file")?;
     peer.expect_alive().await
@@ -73,12 +73,13 @@ async fn slow_reader(target: &Target) -> Check {
 
 async fn all_said(target: &Target) -> Check {
     let mut peer = Peer::member(target).await?;
-    // Longer than one buffer, so that the server is still at work when it sees the end.
-    let content = content(3 << 20);
+    // More than the buffers of two sockets hold: the server is at work still when it can see the end.
+    let content = content(8 << 20);
     peer.put(2, "/f", &content).await?;
     let asked = [json!({"id": 3, "type": "download", "path": "/f"}), json!({"id": 4, "type": "whoami"})];
     peer.write(&asked.iter().flat_map(message).collect::<Vec<u8>>()).await?;
     peer.stream.shutdown().await.map_err(|error| error.to_string())?;
+    tokio::time::sleep(Duration::from_millis(200)).await;
     peer.expect(Some(3), "ready").await?;
     peer.recv_body(3, b"").await?;
     peer.expect(Some(4), "account").await?;

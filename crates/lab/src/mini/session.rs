@@ -46,11 +46,12 @@ async fn converse(wire: &mut Wire<'_>) -> Result<(), Broken> {
         }
         let (id, request) = request.of_request().map_err(|error| Broken::Protocol(error.to_string()))?;
         let is_last = request == Request::Logout;
+        // Done before it is said: whoever reads the reply may try the token at once.
+        if let (true, Some(token)) = (is_last, &token) {
+            wire.shared.store.with(&user, |account| account.tokens.retain(|kept| kept != token));
+        }
         answer(wire, &user, id, request).await?;
         if is_last {
-            if let Some(token) = token {
-                wire.shared.store.with(&user, |account| account.tokens.retain(|kept| *kept != token));
-            }
             return Ok(());
         }
     }
