@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use netdisk_model::{Entry, RemotePath};
@@ -35,8 +35,10 @@ pub(crate) struct PartFile {
 #[derive(PartialEq, Eq)]
 enum AtDrop {
     Remove,
-    /// It is marked, or is no part file any more.
+    /// It is marked.
     Leave,
+    /// It has another name now; its old one may be another's.
+    Gone,
 }
 
 /// A part file as it was found or made.
@@ -115,7 +117,7 @@ impl PartFile {
     ) -> Result<(), ClientError> {
         let (part, target) = (self.path.clone(), self.target.clone());
         let file = file.into_std().await;
-        let commit = move || {
+        let commit = move |renamed: &mut bool| {
             let local = ClientError::local(&target);
             match rustix::fs::fremovexattr(&file, MARK) {
                 // Where there are no attributes, it has none.
@@ -132,23 +134,28 @@ impl PartFile {
             };
             let cwd = rustix::fs::CWD;
             match rustix::fs::renameat_with(cwd, &part, cwd, &target, flags) {
-                Ok(()) => {}
+                Ok(()) => *renamed = true,
                 Err(Errno::EXIST) => return Err(ClientError::LocalExists { path: target.clone() }),
                 Err(error) => return Err(local(error.into())),
             }
             let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             File::open(parent).and_then(|parent| parent.sync_all()).map_err(local)
         };
-        let outcome = tokio::task::spawn_blocking(commit).await;
-        self.at_drop = if matches!(outcome, Ok(Ok(()))) { AtDrop::Leave } else { AtDrop::Remove };
-        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        let committed = tokio::task::spawn_blocking(move || {
+            let mut renamed = false;
+            let outcome = commit(&mut renamed);
+            (renamed, outcome)
+        });
+        let (renamed, outcome) = committed.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        self.at_drop = if renamed { AtDrop::Gone } else { AtDrop::Remove };
+        outcome
     }
 }
 
 impl Drop for PartFile {
     fn drop(&mut self) {
         let is_empty = || self.path.symlink_metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0);
-        if self.at_drop == AtDrop::Remove || is_empty() {
+        if self.at_drop == AtDrop::Remove || self.at_drop == AtDrop::Leave && is_empty() {
             // Whoever took it away has done what was to be done.
             drop(std::fs::remove_file(&self.path));
         }
@@ -167,18 +174,20 @@ fn open_kept(path: &Path, remote: &RemotePath) -> io::Result<Option<(File, Entry
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new().read(true).write(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     let metadata = file.metadata()?;
-    if !metadata.is_file() {
+    // One that somebody else has planted, or has another name for, would be theirs when it is whole.
+    let is_ours = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.nlink() == 1;
+    if !metadata.is_file() || !is_ours || !lock(&file)? {
         return Ok(None);
     }
     let mut mark = vec![0; MARK_LEN_MAX];
     let len = rustix::fs::fgetxattr(&file, MARK, &mut mark)?;
     let Ok(entry) = serde_json::from_slice::<Entry>(&mark[..len]) else { return Ok(None) };
-    if entry.path != *remote || !lock(&file)? {
+    if entry.path != *remote {
         return Ok(None);
     }
-    // Its writer may have committed it between open and lock.
-    let is_there = std::os::unix::fs::MetadataExt::ino(&path.symlink_metadata()?)
-        == std::os::unix::fs::MetadataExt::ino(&metadata);
+    // Its writer may have committed it between open and lock, or written more.
+    let metadata = file.metadata()?;
+    let is_there = path.symlink_metadata()?.ino() == metadata.ino();
     Ok(is_there.then_some((file, entry, metadata.len())))
 }
 

@@ -13,9 +13,10 @@ use bytes::Bytes;
 use netdisk_model::Digest;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::connection::{Connection, ConnectionError};
+use crate::connection::{Connection, ConnectionError, HEARTBEAT_INTERVAL};
 use crate::fault::{Fault, FaultCode};
 use crate::frame::Frame;
 use crate::request::Numbered;
@@ -110,6 +111,7 @@ pub async fn send_body<S: AsyncRead + AsyncWrite>(
     source: &mut dyn Source,
     stop: &Stop,
 ) -> Result<Result<Digest, Fault>, ConnectionError> {
+    let mut sent = Instant::now();
     let outcome = loop {
         if let Some(fault) = connection.try_recv_abort(id)? {
             break Err(fault);
@@ -118,8 +120,17 @@ pub async fn send_body<S: AsyncRead + AsyncWrite>(
             break Err(fault);
         }
         match connection.keep_alive(source.next()).await? {
-            Ok(Chunk::Data(data)) if data.is_empty() => {}
-            Ok(Chunk::Data(data)) => connection.feed_data(data).await?,
+            // Reading what the receiver has may take long, and a silent peer is given up.
+            Ok(Chunk::Data(data)) if data.is_empty() => {
+                if sent.elapsed() >= HEARTBEAT_INTERVAL {
+                    connection.send_heartbeat().await?;
+                    sent = Instant::now();
+                }
+            }
+            Ok(Chunk::Data(data)) => {
+                connection.feed_data(data).await?;
+                sent = Instant::now();
+            }
             Ok(Chunk::End(digest)) => break Ok(digest),
             Err(fault) => break Err(fault),
         }

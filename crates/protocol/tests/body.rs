@@ -316,3 +316,33 @@ async fn who_takes_next_to_nothing_is_cut() {
     };
     assert!(matches!(outcome, Err(ConnectionError::TooSlow(_))), "{outcome:?}");
 }
+
+/// Reads for ten minutes what the receiver has already, a second at a time.
+struct LongPrefix(u32);
+
+#[async_trait]
+impl Source for LongPrefix {
+    async fn next(&mut self) -> Result<Chunk, Fault> {
+        if self.0 == 0 {
+            return Ok(Chunk::End(Digest::of(b"")));
+        }
+        self.0 -= 1;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(Chunk::Data(Bytes::new()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_prefix_is_no_silence() {
+    let (near, far) = duplex(64);
+    let deadline = 2 * netdisk_protocol::HEARTBEAT_INTERVAL;
+    let (mut sender, mut receiver) = (Connection::new(near, deadline), Connection::new(far, deadline));
+    let stop = Stop::new(CancellationToken::new(), FaultCode::Cancelled);
+    let mut source = LongPrefix(600);
+    let mut sink = Buffer::new();
+    let (sent, received) =
+        tokio::join!(send_body(&mut sender, ID, &mut source, &stop), recv_body(&mut receiver, ID, &mut sink, &stop));
+    assert_eq!(sent.expect("in step"), Ok(Digest::of(b"")));
+    assert_eq!(received.expect("in step"), Ok(Digest::of(b"")));
+    assert!(sink.bytes.is_empty());
+}

@@ -266,3 +266,22 @@ async fn a_client_that_is_back_before_its_old_connection_is_given_up_goes_on_too
     drop(stalled);
     assert!(fs::read(fixture.files().join("f")).expect("there") == whole);
 }
+
+/// A wrong digest of a second upload must not take the name of what a first one still writes.
+#[tokio::test]
+async fn a_second_upload_that_fails_leaves_the_first_its_name() {
+    let fixture = Fixture::new().await;
+    let spec = || UploadSpec { size: Some(9), resume: Some("key".parse().expect("a key")), ..spec("/f") };
+    let mut first = fixture.home.begin_upload(spec()).await.expect("begun");
+    first.write(Bytes::from_static(b"the first")).await.expect("written");
+    first.write(Bytes::new()).await.expect("written");
+    let second = fixture.home.begin_upload(spec()).await.expect("begun");
+    assert_eq!(second.offset(), 9, "a copy of what is there");
+    assert!(matches!(second.commit(Digest::of(b"wrong")).await, Err(StorageError::DigestMismatch)));
+    let mut third = fixture.home.begin_upload(spec()).await.expect("begun");
+    third.write(Bytes::from_static(b"")).await.expect("written");
+    first.commit(Digest::of(b"the first")).await.expect("whole");
+    assert_eq!(fs::read(fixture.files().join("f")).expect("there"), b"the first");
+    drop(third);
+    assert_eq!(fs::read(fixture.files().join("f")).expect("there"), b"the first");
+}

@@ -230,6 +230,30 @@ async fn damage_is_named_by_backup_and_restore_and_not_handed_out() {
     assert!(matches!(get(&alice, "/after").await, Err(StorageError::Corrupt)));
 }
 
+/// Renames make trees deeper than a path may be long: one such does not keep the others from their backup.
+#[tokio::test]
+async fn a_tree_too_deep_for_one_call_is_named_and_the_rest_is_backed_up() {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let store = DiskStore::open(data.path()).expect("a store");
+    let alice = register(&store, "alice").await;
+    put(&alice, "/f", b"12345").await;
+    let deep = |first: char| format!("/{first}{}", format!("/{}", "x".repeat(250)).repeat(15));
+    alice.make_directories(&path(&deep('a'))).await.expect("made");
+    alice.make_directories(&path(&deep('b'))).await.expect("made");
+    put(&alice, &format!("{}/g", deep('b')), b"123").await;
+    let below = format!("{}/b", deep('a'));
+    alice.rename(&path("/b"), &path(&below), Existing::Refuse).await.expect("moved");
+    let (looked, findings) = found(|report| store.scrub(report));
+    assert_eq!((looked.expect("scrubbed").files, findings), (2, vec![]));
+    let (_folder, backup, _) = places();
+    let (looked, findings) = found(|report| store.backup(&backup, report));
+    assert_eq!(looked.expect("backed up").files, 1);
+    assert!(!findings.is_empty() && findings.iter().all(|finding| matches!(finding, Finding::Unreadable(..))));
+    assert_eq!(fs::read(backup.join("homes/alice/files/f")).expect("there"), b"12345");
+    let (looked, findings) = found(|report| store.fsck(report));
+    assert_eq!((looked.expect("checked").files, findings), (2, vec![]));
+}
+
 /// What is removed while a backup holds links to it is given back when the links go.
 #[tokio::test]
 async fn links_of_a_backup_count_nothing_once_they_are_gone() {
@@ -247,6 +271,9 @@ async fn links_of_a_backup_count_nothing_once_they_are_gone() {
     store.maintain().await;
     assert!(links.exists(), "a backup reads in there");
     drop(reading);
+    store.maintain().await;
+    assert!(links.exists(), "it is young: a backup may be about to lock it");
+    File::open(&links).expect("there").set_modified(std::time::UNIX_EPOCH).expect("set");
     store.maintain().await;
     assert!(!links.exists());
     assert_eq!(alice.usage().await.expect("known").bytes, 0);

@@ -86,6 +86,21 @@ laws! {
         put_as(&home, spec("/a", Existing::Replace), b"0123456789").await.expect("exactly full");
     }
 
+    /// Whoever is over a lower limit may make room, and take no more.
+    what_is_over_a_lower_limit_may_shrink(store) {
+        let home = home(&store).await;
+        put(&home, "/a", b"0123456789").await;
+        put(&home, "/b", b"0123456789").await;
+        limit(&store, Some(5), Some(1)).await;
+        put_as(&home, sized("/a", 3), b"012").await.expect("less than before");
+        put_as(&home, spec("/a", Existing::Replace), b"01").await.expect("less than before");
+        let more = put_as(&home, sized("/a", 3), b"012").await;
+        assert_refused!(more, StorageError::QuotaExceeded { quota: Quota::Bytes, .. });
+        let another = home.begin_upload(sized("/c", 0)).await.map(drop);
+        assert_refused!(another, StorageError::QuotaExceeded { quota: Quota::Files, .. });
+        assert_eq!(used(&home).await, (12, 2));
+    }
+
     /// Whether it is dropped or refused at its end.
     what_fails_gives_its_reservation_back(store) {
         let home = home(&store).await;

@@ -23,6 +23,7 @@ use rustix::fs::{AtFlags, FlockOperation};
 
 use super::confined::{DIRECTORY_MODE, open_directory_in};
 use super::database::Database;
+use super::freeze::Freeze;
 use super::home::open_directories;
 use super::identity::Found;
 use super::keeper::{FileFinding, Finding, Looked, open_same};
@@ -77,15 +78,19 @@ impl DiskStore {
         report: &mut dyn FnMut(Finding),
     ) -> Result<Looked, AccountsError> {
         {
-            let freeze = private_file(&self.homes_path.with_file_name("changes.lock"))?;
-            rustix::fs::flock(&freeze, FlockOperation::LockExclusive).map_err(StorageError::from)?;
-            for user in self.users()? {
-                let snapshot = Snapshot::take(self, user)?;
-                snapshots.push(snapshot);
-            }
+            let data = self.homes_path.parent().unwrap_or(Path::new("/"));
+            let freeze = Freeze::open(data)?;
+            freeze.take_alone().map_err(StorageError::from)?;
             let database = target.path.join("netdisk.db");
             private_file(&database)?;
-            vacuum_into(&Connection::open(self.homes_path.with_file_name("netdisk.db"))?, &database)?;
+            vacuum_into(&Connection::open(data.join("netdisk.db"))?, &database)?;
+            // Those of the copy: who registers from now on is not in it.
+            for user in users(&Connection::open(&database)?)? {
+                match Snapshot::take(self, user.clone(), report) {
+                    Ok(snapshot) => snapshots.push(snapshot),
+                    Err(error) => report(Finding::Unreadable(home_of(&user), error.to_string())),
+                }
+            }
         }
         let mut manifest = Connection::open(target.path.join("netdisk.db"))?;
         manifest.execute_batch(MANIFEST)?;
@@ -94,7 +99,15 @@ impl DiskStore {
         for Snapshot { user, links, .. } in snapshots.iter() {
             let files = target.home(user)?;
             visit(links.try_clone().map_err(StorageError::from)?.into(), |visited| {
-                let Some(copied) = copy(&visited, &files)? else { return Ok(()) };
+                let copied = match copy(&visited, &files) {
+                    Ok(Some(copied)) => copied,
+                    Ok(None) => return Ok(()),
+                    Err(error @ StorageError::Full { .. }) => return Err(error),
+                    Err(error) => {
+                        report(Finding::Unreadable(about(user, &visited), error.to_string()));
+                        return Ok(());
+                    }
+                };
                 looked.files += 1;
                 looked.bytes += copied.found.size;
                 let known = row(&transaction, user, visited.found.identity)?.filter(|row| row.fits(&visited.found));
@@ -138,13 +151,7 @@ impl DiskStore {
         vacuum_into(&source, &path)?;
         let database = Database::open(&path)?;
         let mut looked = Looked::default();
-        let users: Vec<UserName> = {
-            let mut query = source.prepare("SELECT user FROM accounts ORDER BY user")?;
-            let names = query.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-            let parse = |name: String| name.parse().map_err(|error| AccountsError::Database(Box::new(error)));
-            names.into_iter().map(parse).collect::<Result<_, _>>()?
-        };
-        for user in &users {
+        for user in &users(&source)? {
             restore_home(from, &target, &source, &database, user, &mut looked, report)?;
         }
         database
@@ -167,8 +174,15 @@ fn restore_home(
     report: &mut dyn FnMut(Finding),
 ) -> Result<(), AccountsError> {
     let files = target.home(user)?;
-    let root = File::open(from.join("homes").join(user.as_str()).join("files")).map_err(StorageError::from)?;
+    let root = match File::open(from.join("homes").join(user.as_str()).join("files")) {
+        Ok(root) => root,
+        Err(error) => {
+            report(Finding::Unreadable(home_of(user), error.to_string()));
+            return Ok(());
+        }
+    };
     let mut rows = Vec::new();
+    let mut of_backup = 0;
     let mut manifest = source.prepare("SELECT digest FROM manifest WHERE user = ?1 AND path = ?2")?;
     visit(root.into(), |visited| {
         let Some(copied) = copy(&visited, &files)? else { return Ok(()) };
@@ -177,8 +191,11 @@ fn restore_home(
         let known = params![user.as_str(), visited.path.as_os_str().as_bytes()];
         let known = manifest.query_row(known, |row| row.get::<_, [u8; 32]>(0)).optional()?.map(Digest::from);
         match known {
-            Some(digest) if digest != copied.digest => report(Finding::Rotten(about(user, &visited))),
-            Some(_) => {}
+            Some(digest) if digest != copied.digest => {
+                of_backup += 1;
+                report(Finding::Rotten(about(user, &visited)));
+            }
+            Some(_) => of_backup += 1,
             None => report(Finding::Adopted(about(user, &visited))),
         }
         let Found { identity, size, modified_ns, .. } = copied.found;
@@ -190,10 +207,9 @@ fn restore_home(
     let known = source.query_row("SELECT count(*) FROM manifest WHERE user = ?1", [user.as_str()], |row| {
         row.get::<_, i64>(0).map(i64::cast_unsigned)
     })?;
-    if known > rows.len() as u64 {
-        let missing = format!("{} files of the backup are missing", known - rows.len() as u64);
-        let about = FileFinding { user: user.clone(), path: "/".to_owned(), size: 0 };
-        report(Finding::Unreadable(about, missing));
+    if known > of_backup {
+        let missing = format!("{} files of the backup are missing", known - of_backup);
+        report(Finding::Unreadable(home_of(user), missing));
     }
     database.write_blocking(|transaction| {
         let zero = "UPDATE accounts SET bytes_used = 0, files_used = 0 WHERE user = ?1";
@@ -217,17 +233,30 @@ struct Snapshot {
 
 impl Snapshot {
     /// Links all files of a home. Nothing changes in it meanwhile.
-    fn take(store: &DiskStore, user: UserName) -> Result<Self, StorageError> {
+    fn take(store: &DiskStore, user: UserName, report: &mut dyn FnMut(Finding)) -> Result<Self, StorageError> {
         let (files, staging) = open_directories(&store.homes_path.join(user.as_str()))?;
         let name = store.run.fresh(Kind::Backup);
         rustix::fs::mkdirat(&staging, &name, DIRECTORY_MODE)?;
         let c_name = std::ffi::CString::new(name.as_str()).expect("a name without NUL");
         let links = File::from(open_directory_in(&staging, &c_name)?);
         rustix::fs::flock(&links, FlockOperation::LockExclusive)?;
-        visit(files.as_fd().try_clone_to_owned()?, |Visited { parent, name, path, found }| match found.kind {
-            EntryKind::Directory => Ok(rustix::fs::mkdirat(&links, &path, DIRECTORY_MODE)?),
-            EntryKind::File => Ok(rustix::fs::linkat(parent, &name, &links, &path, AtFlags::empty())?),
-            EntryKind::Other => Ok::<_, StorageError>(()),
+        visit(files.as_fd().try_clone_to_owned()?, |visited| {
+            let Visited { parent, name, path, found, unreadable } = &visited;
+            let linked = match (found.kind, unreadable) {
+                (_, Some(error)) => Err(error.to_string()),
+                (EntryKind::Directory, _) => {
+                    rustix::fs::mkdirat(&links, path, DIRECTORY_MODE).map_err(|error| error.to_string())
+                }
+                (EntryKind::File, _) => {
+                    rustix::fs::linkat(parent, name, &links, path, AtFlags::empty()).map_err(|error| error.to_string())
+                }
+                (EntryKind::Other, _) => Ok(()),
+            };
+            // A path too long for one call, a file that is not ours to link: the others are backed up all the same.
+            if let Err(error) = linked {
+                report(Finding::Unreadable(about(&user, &visited), error));
+            }
+            Ok::<_, StorageError>(())
         })?;
         Ok(Self { user, staging, name, links })
     }
@@ -312,6 +341,19 @@ fn copy(visited: &Visited<'_>, root: &File) -> Result<Option<Copied>, StorageErr
 
 fn about(user: &UserName, visited: &Visited<'_>) -> FileFinding {
     FileFinding { user: user.clone(), path: shown(&visited.path), size: visited.found.size }
+}
+
+/// The whole home of a user.
+fn home_of(user: &UserName) -> FileFinding {
+    FileFinding { user: user.clone(), path: "/".to_owned(), size: 0 }
+}
+
+/// The users of a database.
+fn users(database: &Connection) -> Result<Vec<UserName>, AccountsError> {
+    let mut query = database.prepare("SELECT user FROM accounts ORDER BY user")?;
+    let names = query.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+    let parse = |name: String| name.parse().map_err(|error| AccountsError::Database(Box::new(error)));
+    names.into_iter().map(parse).collect()
 }
 
 fn vacuum_into(connection: &Connection, path: &Path) -> Result<(), AccountsError> {

@@ -11,14 +11,14 @@
 //! after a crash, whatever is in staging gives back what it counts, and nothing else has to be remembered.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use netdisk_model::RemotePath;
-use rustix::fs::{AtFlags, FlockOperation};
+use rustix::fs::AtFlags;
 
 use super::database::Database;
+use super::freeze::Freeze;
 use super::home::HomeState;
 use super::identity::{Found, Identity};
 use super::ledger::Ledger;
@@ -66,6 +66,11 @@ pub(super) trait Change: Send {
         None
     }
 
+    /// A file that has lost its last name and lies nowhere.
+    fn lost(&self) -> Option<Identity> {
+        None
+    }
+
     /// Says what came of it.
     fn answer(self: Box<Self>, outcome: Result<(), StorageError>);
 }
@@ -75,8 +80,8 @@ pub(super) trait Change: Send {
 pub(super) struct Committer {
     queue: Arc<Mutex<Queue>>,
     database: Database,
-    /// Locked shared by each group; whoever wants the trees to stand still locks it alone.
-    freeze: Arc<File>,
+    /// Shared by each group; whoever wants the trees to stand still has it alone.
+    freeze: Arc<Freeze>,
 }
 
 #[derive(Default)]
@@ -93,7 +98,7 @@ impl std::fmt::Debug for Queue {
 }
 
 impl Committer {
-    pub(super) fn new(database: Database, freeze: File) -> Self {
+    pub(super) fn new(database: Database, freeze: Freeze) -> Self {
         Self { queue: Arc::default(), database, freeze: Arc::new(freeze) }
     }
 
@@ -130,7 +135,7 @@ impl Committer {
     }
 
     fn commit(&self, group: Vec<Box<dyn Change>>) {
-        let frozen = rustix::fs::flock(&*self.freeze, FlockOperation::LockShared).map_err(StorageError::from);
+        let frozen = self.freeze.share().map_err(StorageError::from);
         let group = step(group, |change| match &frozen {
             Ok(()) => change.prepare(),
             Err(error) => Err(error.again()),
@@ -139,12 +144,13 @@ impl Committer {
         let mut directories = HashMap::new();
         let mut performed: Vec<(Box<dyn Change>, Vec<Identity>)> = Vec::new();
         let mut lost = Vec::new();
+        let mut refused = Vec::new();
         for mut change in group {
             match perform(&mut *change, &mut directories) {
                 Ok(needed) => performed.push((change, needed)),
                 Err(error) => {
                     lost.extend(change.recorded().map(|identity| (change.home().clone(), identity)));
-                    change.answer(Err(error));
+                    refused.push((change, error));
                 }
             }
         }
@@ -153,21 +159,38 @@ impl Committer {
             .into_iter()
             .filter_map(|(identity, directory)| sync_directory(directory).err().map(|error| (identity, error.into())))
             .collect();
-        let graves: Vec<Grave> = performed.iter_mut().filter_map(|(change, _)| Grave::of(&mut **change)).collect();
+        let is_on_disk = |needed: &[Identity]| !failed.iter().any(|(identity, _)| needed.contains(identity));
+        let mut graves = Vec::new();
+        // What may come back after a power cut is not forgotten: the next sweep of staging knows.
+        for (change, _) in performed.iter_mut().filter(|(_, needed)| is_on_disk(needed)) {
+            lost.extend(change.lost().map(|identity| (change.home().clone(), identity)));
+            graves.extend(Grave::of(&mut **change));
+        }
         lost.extend(graves.iter().filter(|grave| grave.was_last).map(|grave| (grave.home.clone(), grave.identity)));
-        if let Err(error) = self.forget(&lost) {
-            // A full disk: what is removed must make room first, also for this.
-            graves.iter().for_each(Grave::unlink);
-            if let Err(again) = self.forget(&lost) {
-                tracing::error!(%error, %again, "files are counted that are gone; `netdisk admin fsck` counts anew");
+        match self.forget(&lost) {
+            Ok(()) => {}
+            Err(StorageError::Full { .. }) => {
+                // What is removed must make room first, also for this.
+                graves.iter().for_each(Grave::unlink);
+                if let Err(error) = self.forget(&lost) {
+                    tracing::error!(%error, "files are counted that are gone; `netdisk admin fsck` counts anew");
+                }
             }
+            Err(error) => {
+                // They stay in staging, and are forgotten when it is next cleared.
+                tracing::error!(%error, "what was replaced or removed is counted for now");
+                graves.clear();
+            }
+        }
+        for (change, error) in refused {
+            change.answer(Err(error));
         }
         for (change, needed) in performed {
             let error = failed.iter().find(|(identity, _)| needed.contains(identity)).map(|(_, error)| error.again());
             change.answer(error.map_or(Ok(()), Err));
         }
         if frozen.is_ok()
-            && let Err(error) = rustix::fs::flock(&*self.freeze, FlockOperation::Unlock)
+            && let Err(error) = self.freeze.unlock()
         {
             tracing::error!(%error, "the lock of the trees could not be given back");
         }

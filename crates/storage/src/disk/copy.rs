@@ -64,7 +64,7 @@ pub(super) async fn tree(home: &Arc<HomeState>, from: &RemotePath, to: &RemotePa
     let staged = home.run.fresh(Kind::Copy);
     let name = staged.clone();
     // Not through the door of the disk: it takes long.
-    let copied = home.removals.run(move || {
+    let copied = home.copies.run(move || {
         check_free(&its_home, &target)?;
         if target.is_within(&source) {
             return Err(StorageError::IntoItself);
@@ -98,7 +98,7 @@ struct Copier {
     target: Confined,
     reservation: Reservation,
     /// Of files that are copied and not counted yet.
-    rows: Vec<FileRow>,
+    rows: Vec<(FileRow, Reservation)>,
     /// Made and not synced yet.
     directories: Vec<RemotePath>,
 }
@@ -144,30 +144,33 @@ impl Copier {
     fn copy_file(&mut self, from: &RemotePath, parent: OwnedFd, name: &str) -> Result<(), StorageError> {
         let mut reader = Reader::open(&self.home, from)?;
         let mut file = staging::create(&parent, name)?;
+        let size = reader.entry(from.clone()).size;
+        let room = Room { growth: size, files: 1, unwritten: size };
+        let mut promise = self.reservation.take(&self.home.staging, room)?;
         while let Some(data) = reader.read()? {
+            if self.home.run.is_closing() {
+                return Err(StorageError::Io(io::ErrorKind::Interrupted.into()));
+            }
             file.write_all(&data)?;
-            self.reservation.written(data.len() as u64);
+            promise.written(data.len() as u64);
         }
         set_modified(&file, reader.entry(from.clone()).modified)?;
         sync_file(&file)?;
         let Found { identity, size, modified_ns, .. } = Found::of(&file)?;
         let (digest, path) = (reader.digest(), from.to_string());
-        self.rows.push(FileRow { identity, size, modified_ns, digest, path });
+        self.rows.push((FileRow { identity, size, modified_ns, digest, path }, promise));
         if self.rows.len() == BATCH_LEN { self.count() } else { Ok(()) }
     }
 
     /// Counts what is copied so far; what was promised for it ends.
     fn count(&mut self) -> Result<(), StorageError> {
-        let rows = std::mem::take(&mut self.rows);
-        let (meter, reservation) = (&self.home.meter, &mut self.reservation);
+        let mut rows = std::mem::take(&mut self.rows);
+        let meter = &self.home.meter;
         self.home.database.write_blocking(|transaction| {
             let mut ledger = Ledger::open(transaction);
-            rows.iter().try_for_each(|row| ledger.remember(meter.user(), row))?;
+            rows.iter().try_for_each(|(row, _)| ledger.remember(meter.user(), row))?;
             ledger.close()?;
-            let counted =
-                Room { growth: rows.iter().map(|row| row.size).sum(), files: rows.len() as u64, unwritten: 0 };
-            let mut counted = reservation.split(counted);
-            meter.settle(usage(transaction, meter.user())?, std::iter::once(&mut counted));
+            meter.settle(usage(transaction, meter.user())?, rows.iter_mut().map(|(_, promise)| promise));
             Ok(())
         })
     }

@@ -38,6 +38,8 @@ pub(super) struct HomeState {
     pub(super) door: Door,
     /// Of its own, because a large tree takes long to take apart.
     pub(super) removals: Door,
+    /// The same for copies.
+    pub(super) copies: Door,
 }
 
 /// Opens `<home>/files` and `<home>/staging`. Blocks.
@@ -85,6 +87,13 @@ impl HomeState {
     }
 }
 
+/// Runs something to its end, whoever still waits for it: half done, it would leave debris that is counted.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, StorageError>> + Send + 'static,
+) -> Result<T, StorageError> {
+    crate::door::finish(tokio::spawn(work)).await
+}
+
 /// One user's tree on disk. All calls go through the doors of the store.
 #[derive(Debug)]
 pub(super) struct DiskHome(pub(super) Arc<HomeState>);
@@ -110,12 +119,16 @@ impl Home for DiskHome {
     }
 
     async fn remove(&self, path: &RemotePath, removal: Removal) -> Result<(), StorageError> {
-        let done = self.0.change(Work::Remove { path: path.clone(), removal }).await?;
-        if let Some(grave) = done.directory {
-            // It is gone for its owner from here on. A large tree holds up nobody else.
-            self.0.take_apart(grave).await;
-        }
-        Ok(())
+        let (home, path) = (self.0.clone(), path.clone());
+        to_its_end(async move {
+            let done = home.change(Work::Remove { path, removal }).await?;
+            if let Some(grave) = done.directory {
+                // It is gone for its owner from here on.
+                home.take_apart(grave).await;
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn rename(&self, from: &RemotePath, to: &RemotePath, existing: Existing) -> Result<(), StorageError> {
@@ -126,7 +139,10 @@ impl Home for DiskHome {
     async fn copy(&self, from: &RemotePath, to: &RemotePath, existing: Existing) -> Result<(), StorageError> {
         match self.stat(from).await?.kind {
             EntryKind::File => copy::file(&self.0, from, to, existing).await,
-            EntryKind::Directory => copy::tree(&self.0, from, to).await,
+            EntryKind::Directory => {
+                let (home, from, to) = (self.0.clone(), from.clone(), to.clone());
+                to_its_end(async move { copy::tree(&home, &from, &to).await }).await
+            }
             EntryKind::Other => Err(StorageError::NotAFile),
         }
     }

@@ -127,7 +127,7 @@ impl DiskStore {
         let mut seen = HashSet::new();
         visit(files.as_fd().try_clone_to_owned()?, |visited| {
             seen.insert(visited.found.identity);
-            Ok::<_, io::Error>(())
+            visited.unreadable.map_or(Ok(()), Err::<(), io::Error>)
         })?;
         Ok(seen)
     }
@@ -150,6 +150,9 @@ impl DiskStore {
             }
         };
         let visited = visit(root, |visited| {
+            if let Some(error) = &visited.unreadable {
+                report(Finding::Unreadable(about(shown(&visited.path), 0), error.to_string()));
+            }
             if visited.found.kind != EntryKind::File {
                 return Ok(());
             }

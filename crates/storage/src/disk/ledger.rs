@@ -80,9 +80,9 @@ impl<'a> Ledger<'a> {
     pub(super) fn check_quota(&self, user: &UserName, size: u64, replaced: Option<u64>) -> Result<(), StorageError> {
         let mut used = usage(self.transaction, user)?;
         let (bytes, files) = self.sums.get(user).copied().unwrap_or_default();
-        used.bytes = used.bytes.saturating_add_signed(bytes).saturating_sub(replaced.unwrap_or(0));
-        used.files = used.files.saturating_add_signed(files).saturating_sub(replaced.is_some().into());
-        check(&used, size, 1)
+        used.bytes = used.bytes.saturating_add_signed(bytes);
+        used.files = used.files.saturating_add_signed(files);
+        check(&used, size.saturating_sub(replaced.unwrap_or(0)), replaced.is_none().into())
     }
 
     /// Writes a row, in place of whatever had that inode before.

@@ -118,7 +118,12 @@ impl Meter {
         state.settled += 1;
         for reservation in ended {
             let room = std::mem::take(&mut reservation.room);
-            state.end(room);
+            if std::ptr::eq(&*reservation.meter, self) {
+                state.end(room);
+            } else {
+                // Of the same user, from before the home was opened anew.
+                reservation.meter.lock().end(room);
+            }
             self.space.keep(room.unwritten);
         }
     }
@@ -182,12 +187,26 @@ impl Reservation {
         self.meter.space.keep(bytes);
     }
 
-    /// Takes a part of the promise away, to end by itself.
-    pub(super) fn split(&mut self, part: Room) -> Self {
+    /// Takes as much as is needed out of the promise, to end by itself; what is lacking is promised anew. Blocks.
+    pub(super) fn take(&mut self, directory: impl AsFd, needed: Room) -> Result<Self, StorageError> {
+        let part = Room {
+            growth: self.room.growth.min(needed.growth),
+            files: self.room.files.min(needed.files),
+            unwritten: self.room.unwritten.min(needed.unwritten),
+        };
         self.room.growth -= part.growth;
         self.room.files -= part.files;
         self.room.unwritten -= part.unwritten;
-        Self { meter: self.meter.clone(), room: part }
+        let mut taken = Self { meter: self.meter.clone(), room: part };
+        let lacking = Room {
+            growth: needed.growth - part.growth,
+            files: needed.files - part.files,
+            unwritten: needed.unwritten - part.unwritten,
+        };
+        if lacking.growth > 0 || lacking.files > 0 || lacking.unwritten > 0 {
+            taken.grow(directory, lacking)?;
+        }
+        Ok(taken)
     }
 
     /// Ends the promise: what it was for is counted, or is not to be.

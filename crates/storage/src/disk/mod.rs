@@ -17,6 +17,7 @@ mod confined;
 mod copy;
 mod database;
 mod download;
+mod freeze;
 mod home;
 mod identity;
 mod keeper;
@@ -48,6 +49,7 @@ use rustix::fs::FlockOperation;
 use self::committer::Committer;
 use self::confined::Confined;
 use self::database::Database;
+use self::freeze::Freeze;
 use self::home::{DiskHome, HomeState, open_directories};
 use self::meter::{DiskSpace, Meter};
 use self::staging::Run;
@@ -63,6 +65,9 @@ const DISK_DOOR_WIDTH: usize = 16;
 
 /// Removed trees taken apart at once: it is nobody's hurry.
 const REMOVALS_DOOR_WIDTH: usize = 2;
+
+/// Trees copied at once.
+const COPIES_DOOR_WIDTH: usize = 2;
 
 /// How a store is opened.
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +107,7 @@ pub struct DiskStore {
     run: Run,
     disk: Door,
     removals: Door,
+    copies: Door,
     homes: Mutex<HashMap<UserName, Arc<HomeSlot>>>,
     /// Held as long as the store, unless another process may have it open.
     _lock: Option<File>,
@@ -135,7 +141,7 @@ impl DiskStore {
         sync_directory(data.parent().unwrap_or(data))?;
         Confined::probe(&homes_path).map_err(StorageError::Io)?;
         let database = Database::open(&data.join("netdisk.db"))?;
-        let freeze = private_file(&data.join("changes.lock"))?;
+        let freeze = Freeze::open(data)?;
         Ok(Self {
             committer: Committer::new(database.clone(), freeze),
             database,
@@ -145,6 +151,7 @@ impl DiskStore {
             run: Run::new(),
             disk: Door::new(DISK_DOOR_WIDTH),
             removals: Door::new(REMOVALS_DOOR_WIDTH),
+            copies: Door::new(COPIES_DOOR_WIDTH),
             homes: Mutex::default(),
             _lock: lock,
         })
@@ -155,11 +162,11 @@ impl DiskStore {
         let slot = self.homes.lock().unwrap_or_else(PoisonError::into_inner).entry(user.clone()).or_default().clone();
         let mut opened = slot.0.lock().await;
         if let Some(home) = opened.as_ref().and_then(Weak::upgrade) {
-            return Ok(Account { user: user.clone(), home });
+            return Ok(Account { user: user.clone(), home: Arc::new(DiskHome(home)) });
         }
-        let home = Arc::new(DiskHome(Arc::new(self.open_home(user).await?)));
+        let home = Arc::new(self.open_home(user).await?);
         *opened = Some(Arc::downgrade(&home));
-        Ok(Account { user: user.clone(), home })
+        Ok(Account { user: user.clone(), home: Arc::new(DiskHome(home)) })
     }
 
     async fn open_home(&self, user: &UserName) -> Result<HomeState, StorageError> {
@@ -174,13 +181,21 @@ impl DiskStore {
             committer: self.committer.clone(),
             door: self.disk.clone(),
             removals: self.removals.clone(),
+            copies: self.copies.clone(),
         })
+    }
+}
+
+impl Drop for DiskStore {
+    /// The runtime waits for blocking work when it ends: what takes long is told.
+    fn drop(&mut self) {
+        self.run.close();
     }
 }
 
 /// A home as the sessions of its user share it: `None` until it is first opened. Locked while it is being opened.
 #[derive(Debug, Default)]
-struct HomeSlot(tokio::sync::Mutex<Option<Weak<DiskHome>>>);
+struct HomeSlot(tokio::sync::Mutex<Option<Weak<HomeState>>>);
 
 impl DiskStore {
     async fn make_account(
@@ -286,7 +301,7 @@ impl Accounts for DiskStore {
         if let Some(slot) = slot
             && let Some(home) = slot.0.lock().await.as_ref().and_then(Weak::upgrade)
         {
-            home.0.meter.doubt();
+            home.meter.doubt();
         }
         Ok(())
     }

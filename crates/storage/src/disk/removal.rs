@@ -31,7 +31,7 @@ pub(super) struct Undertaker<'a> {
 
 impl Undertaker<'_> {
     /// Gives back what files of these identities counted. Blocks.
-    pub(super) fn give_back(&self, identities: &[Identity]) -> io::Result<()> {
+    pub(super) fn give_back(&self, identities: &[Identity]) -> Result<(), StorageError> {
         // Most often there is nothing to give back, and a transaction is a write to the disk.
         let known = self.database.read_blocking(|connection| {
             let mut known = Vec::new();
@@ -42,7 +42,7 @@ impl Undertaker<'_> {
             }
             Ok::<_, StorageError>(known)
         });
-        let given_back = known.and_then(|known| {
+        known.and_then(|known| {
             if known.is_empty() {
                 return Ok(());
             }
@@ -51,16 +51,24 @@ impl Undertaker<'_> {
                 known.iter().try_for_each(|identity| ledger.forget(self.user, *identity))?;
                 ledger.close().map(drop)
             })
-        });
-        given_back.map_err(io::Error::other)
+        })
     }
 
     /// Gives back what these files in `directory` counted, and unlinks them. Blocks.
     pub(super) fn bury(&self, directory: impl AsFd, files: &[(CString, Found)]) -> io::Result<()> {
         for batch in files.chunks(BATCH_LEN) {
-            self.give_back(&last_names(batch))?;
+            let lost = last_names(batch);
+            let given_back = self.give_back(&lost);
+            // On a full disk, what is removed must make room first, also for this.
+            let is_full = matches!(given_back, Err(StorageError::Full { .. }));
+            if !is_full {
+                given_back.map_err(io::Error::other)?;
+            }
             for (name, _) in batch {
                 unlink(&directory, name, AtFlags::empty())?;
+            }
+            if is_full {
+                self.give_back(&lost).map_err(io::Error::other)?;
             }
         }
         Ok(())
@@ -71,6 +79,9 @@ impl Undertaker<'_> {
 pub(super) fn take_apart(staging: impl AsFd, grave: CString, undertaker: &Undertaker<'_>) -> io::Result<()> {
     let mut graves = vec![grave];
     while let Some(grave) = graves.pop() {
+        if undertaker.run.is_closing() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         let directory = open_directory_in(&staging, &grave)?;
         let mut files = Vec::new();
         for found in Dir::read_from(&directory)? {

@@ -43,6 +43,8 @@ pub(super) struct Staged {
     /// Bytes written and promised, where the size is not known beforehand.
     written: u64,
     promised: u64,
+    /// Bytes of the file that it replaces.
+    replaced: u64,
 }
 
 /// What becomes of a staged file that is dropped.
@@ -83,8 +85,20 @@ impl Staged {
         let reservation = home.meter.reserve(&home.staging, Room::default())?;
         let hash = blake3::Hasher::new();
         let (written, promised) = (0, 0);
-        let mut staged =
-            Box::new(Self { home, name, at_drop, file, copied_from, hash, spec, reservation, written, promised });
+        let replaced_len = replaced.unwrap_or(0);
+        let mut staged = Box::new(Self {
+            home,
+            name,
+            at_drop,
+            file,
+            copied_from,
+            hash,
+            spec,
+            reservation,
+            written,
+            promised,
+            replaced: replaced_len,
+        });
         let kept = staged.kept()?;
         if kept == 0 && staged.spec.resume.is_some() {
             let used = staged.home.meter.usage()?;
@@ -115,8 +129,23 @@ impl Staged {
         let file = rustix::fs::openat(&parent, name, flags, FILE_MODE)?.into();
         let reservation = home.meter.reserve(&home.staging, Room::default())?;
         let (name, at_drop, hash) = (String::new(), AtDrop::Leave, blake3::Hasher::new());
-        let (copied_from, written, promised) = (None, 0, u64::MAX);
-        Ok((Box::new(Self { home, name, at_drop, file, copied_from, hash, spec, reservation, written, promised }), 0))
+        let (copied_from, written, promised, replaced) = (None, 0, u64::MAX, 0);
+        Ok((
+            Box::new(Self {
+                home,
+                name,
+                at_drop,
+                file,
+                copied_from,
+                hash,
+                spec,
+                reservation,
+                written,
+                promised,
+                replaced,
+            }),
+            0,
+        ))
     }
 
     /// How many bytes are there already.
@@ -161,6 +190,10 @@ impl Staged {
 
     fn append(&mut self, data: &[u8]) -> Result<(), StorageError> {
         let len = data.len() as u64;
+        if self.spec.size.is_none() && self.written + len <= self.replaced {
+            // Of the quota it takes the place of what it replaces; of the disk nothing is promised to it yet.
+            self.reservation.grow(&self.home.staging, Room { growth: 0, files: 0, unwritten: len })?;
+        }
         if self.spec.size.is_none() && self.written + len > self.promised {
             let more = len.max(PROMISE_LEN);
             let room = |more| Room { growth: more, files: 0, unwritten: more };
@@ -222,8 +255,8 @@ impl Staged {
         let digest = Digest::from(self.hash.finalize());
         if digest != claimed {
             // The prefix may be wrong: whoever resumes it next would fail as well.
-            if let Some((_, name)) = &self.copied_from {
-                staging::unlink(&self.home.staging, name, AtFlags::empty())?;
+            if let Some((theirs, name)) = &self.copied_from {
+                staging::give_up(&self.home.staging, theirs, name)?;
             }
             return Err(StorageError::DigestMismatch);
         }

@@ -11,11 +11,12 @@
 //! `<run>` is of the open store: what has another one was left by a crash. Clearing it gives back what it counts. A file
 //! that has another name still, in the tree or in a backup, is counted by that one.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use netdisk_model::EntryKind;
@@ -31,26 +32,41 @@ use crate::home::UploadSpec;
 /// How long an interrupted upload waits to be resumed.
 const RESUMABLE_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// So long a directory of links may not be locked yet by the backup that makes it.
+const BACKUP_YOUNG_FOR: Duration = Duration::from_secs(60);
+
 /// What the names of uploads that can be resumed begin with.
 const RESUMABLE: &str = "resume-";
 
 /// The name of an open store among all that ever were.
 #[derive(Debug, Clone)]
-pub(super) struct Run(Arc<str>);
+pub(super) struct Run {
+    name: Arc<str>,
+    /// Whether the store is being closed: what takes long gives up.
+    closing: Arc<AtomicBool>,
+}
 
 impl Run {
     pub(super) fn new() -> Self {
-        Self(random(8).into())
+        Self { name: random(8).into(), closing: Arc::default() }
+    }
+
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
 
     /// A name in staging that nothing else has.
     pub(super) fn fresh(&self, kind: Kind) -> String {
-        format!("{}-{}-{}", kind.name(), self.0, random(16))
+        format!("{}-{}-{}", kind.name(), self.name, random(16))
     }
 
     /// Whether it has made this thing: then it is no debris.
     fn has_made(&self, name: &CStr) -> bool {
-        name.to_str().is_ok_and(|name| name.split('-').nth(1) == Some(&*self.0))
+        name.to_str().is_ok_and(|name| name.split('-').nth(1) == Some(&*self.name))
     }
 }
 
@@ -89,6 +105,12 @@ pub(super) fn resume_name(spec: &UploadSpec) -> Option<String> {
     Some(format!("{RESUMABLE}{}", hash.finalize().to_hex()))
 }
 
+/// Now, in nanoseconds since 1970-01-01 UTC.
+fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
 /// Makes a file in a directory.
 pub(super) fn create(directory: impl AsFd, name: impl rustix::path::Arg) -> Result<File, StorageError> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -111,8 +133,7 @@ pub(super) fn open_resumable(staging: &OwnedFd, name: &str) -> Result<Resumable,
             return Ok(Resumable::Theirs(file));
         }
         // Between open and lock its last writer may have committed or discarded it: then it is another file's name.
-        let opened = Found::of(&file)?.identity;
-        if Found::at(staging, name).is_ok_and(|named| named.identity == opened) {
+        if try_lock_named(staging, &file, name)? {
             return Ok(Resumable::Ours(file));
         }
     }
@@ -122,14 +143,26 @@ pub(super) fn open_resumable(staging: &OwnedFd, name: &str) -> Result<Resumable,
 /// has more of it. Says whether it did.
 pub(super) fn offer(staging: &OwnedFd, copy: &str, from: (&File, &str), len: u64) -> io::Result<bool> {
     let (theirs, name) = from;
-    // Its writer committed or discarded it: nobody is to go on with it.
-    let is_there = Found::at(staging, name)
-        .is_ok_and(|named| Found::of(theirs).is_ok_and(|found| found.identity == named.identity));
-    if !is_there || !try_lock(theirs)? || theirs.metadata()?.len() > len {
+    // Where its writer committed or discarded it, nobody is to go on with it.
+    if !try_lock_named(staging, theirs, name)? || theirs.metadata()?.len() > len {
         return Ok(false);
     }
     rustix::fs::renameat(staging, copy, staging, name)?;
     Ok(true)
+}
+
+/// Unlinks the upload `name` that `file` was opened from, unless somebody writes to it or the name is another's by now.
+pub(super) fn give_up(staging: &OwnedFd, file: &File, name: &str) -> io::Result<()> {
+    if try_lock_named(staging, file, name)? { unlink(staging, name, AtFlags::empty()) } else { Ok(()) }
+}
+
+/// Locks an upload and makes sure, once it is locked, that it has its name still: whoever holds the lock has the name.
+fn try_lock_named(staging: &OwnedFd, file: impl AsFd, name: impl rustix::path::Arg) -> io::Result<bool> {
+    if !try_lock(&file)? {
+        return Ok(false);
+    }
+    let locked = Found::of(&file)?.identity;
+    Ok(Found::at(staging, name).is_ok_and(|named| named.identity == locked))
 }
 
 fn try_lock(file: impl AsFd) -> io::Result<bool> {
@@ -165,18 +198,37 @@ pub(super) fn sweep(staging: &OwnedFd, undertaker: &Undertaker<'_>) -> io::Resul
         };
         match stat.kind {
             EntryKind::Directory => directories.push(name.to_owned()),
-            EntryKind::File if is_resumable(name) => sweep_resumable(staging, name, &stat, undertaker)?,
+            EntryKind::File if is_resumable(name) => sweep_resumable(staging, name, undertaker)?,
             EntryKind::File | EntryKind::Other => files.push((name.to_owned(), stat)),
         }
     }
     undertaker.bury(staging, &files)?;
     for directory in directories {
-        // A backup of another process reads in there.
-        if try_lock(open_directory_in(staging, &directory)?)? {
-            take_apart(staging, directory, undertaker)?;
+        // One that cannot be cleared is no reason to leave the others.
+        if let Err(error) = sweep_directory(staging, directory, undertaker) {
+            tracing::warn!(user = %undertaker.user, %error, "a tree stays in staging for now");
         }
     }
     Ok(())
+}
+
+/// Takes a directory apart, unless a backup of another process reads in there; locked, so that none begins to.
+fn sweep_directory(staging: &OwnedFd, name: CString, undertaker: &Undertaker<'_>) -> io::Result<()> {
+    let directory = match open_directory_in(staging, &name) {
+        Ok(directory) => directory,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if is_young_backup(&name, &directory)? || !try_lock(&directory)? {
+        return Ok(());
+    }
+    take_apart(staging, name, undertaker)
+}
+
+/// Whether a backup may be between making it and locking it.
+fn is_young_backup(name: &CStr, directory: &OwnedFd) -> io::Result<bool> {
+    let age_ns = now_ns().saturating_sub(Found::of(directory)?.modified_ns);
+    Ok(name.to_bytes().starts_with(b"backup-") && age_ns < BACKUP_YOUNG_FOR.as_nanos() as i64)
 }
 
 fn is_resumable(name: &CStr) -> bool {
@@ -184,7 +236,7 @@ fn is_resumable(name: &CStr) -> bool {
 }
 
 /// An upload that was about to be committed when the server crashed has a row already: it is not counted before it is.
-fn sweep_resumable(staging: &OwnedFd, name: &CStr, stat: &Found, undertaker: &Undertaker<'_>) -> io::Result<()> {
+fn sweep_resumable(staging: &OwnedFd, name: &CStr, undertaker: &Undertaker<'_>) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = match rustix::fs::openat(staging, name, flags, rustix::fs::Mode::empty()) {
         Ok(file) => file,
@@ -192,15 +244,14 @@ fn sweep_resumable(staging: &OwnedFd, name: &CStr, stat: &Found, undertaker: &Un
         Err(error) => return Err(error.into()),
     };
     // Whoever writes to it cares for it.
-    if !try_lock(&file)? {
+    if !try_lock_named(staging, &file, name)? {
         return Ok(());
     }
-    let now_secs = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().cast_signed();
-    let age_secs = now_secs - stat.modified_ns.div_euclid(1_000_000_000);
-    if age_secs < RESUMABLE_FOR.as_secs().cast_signed() {
-        return undertaker.give_back(&[stat.identity]);
+    let stat = Found::of(&file)?;
+    if now_ns().saturating_sub(stat.modified_ns) < RESUMABLE_FOR.as_nanos() as i64 {
+        return undertaker.give_back(&[stat.identity]).map_err(io::Error::other);
     }
-    undertaker.bury(staging, &[(name.to_owned(), *stat)])
+    undertaker.bury(staging, &[(name.to_owned(), stat)])
 }
 
 /// Gives up the oldest interrupted uploads, until there are at most `files_max` of them with `bytes_max` bytes in all; those
@@ -226,7 +277,7 @@ pub(super) fn trim(staging: &OwnedFd, files_max: usize, bytes_max: u64) -> io::R
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(staging, &name, flags, rustix::fs::Mode::empty()) {
-            Ok(file) if try_lock(&file)? => {
+            Ok(file) if try_lock_named(staging, &file, name.as_c_str())? => {
                 unlink(staging, &name, AtFlags::empty())?;
                 given_up += 1;
                 files -= 1;

@@ -94,6 +94,10 @@ impl Change for Store {
             Some(_) => RenameFlags::empty(),
             None => RenameFlags::NOREPLACE,
         };
+        // By name, so it must be the name of this file: it is locked, but a hand may have been in there.
+        if Found::at(&home.staging, name.as_str())?.identity != self.row.identity {
+            return Err(StorageError::Changed);
+        }
         if self.replaced.is_some() {
             self.grave = home.link_to_staging(&parent, target)?;
         }
@@ -112,12 +116,20 @@ impl Change for Store {
         self.grave.take()
     }
 
+    fn lost(&self) -> Option<Identity> {
+        self.replaced.filter(|replaced| self.grave.is_none() && replaced.links <= 1).map(|replaced| replaced.identity)
+    }
+
     fn answer(self: Box<Self>, outcome: Result<(), StorageError>) {
         let FileRow { size, digest, .. } = self.row;
         let stored =
             outcome.and_then(|()| Ok(Stored { size, digest, version: Found::of(&self.staged.file)?.version() }));
-        let Self { staged, done, .. } = *self;
-        drop(staged);
+        let Self { mut staged, done, .. } = *self;
+        staged.end_promise();
+        if stored.is_err() {
+            // Unlinking a large file takes its time, and others wait for their acknowledgements.
+            tokio::task::spawn_blocking(move || drop(staged));
+        }
         // Whoever asked may have gone.
         drop(done.send(stored));
     }

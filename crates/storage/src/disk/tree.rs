@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::committer::Change;
 use super::confined::DIRECTORY_MODE;
 use super::home::HomeState;
-use super::identity::Found;
+use super::identity::{Found, Identity};
 use super::sabotage::{self, Sabotage};
 use super::staging::{Kind, unlink};
 use crate::error::StorageError;
@@ -48,6 +48,7 @@ pub(super) struct TreeChange {
     home: Arc<HomeState>,
     work: Work,
     outcome: Done,
+    lost: Option<Identity>,
     done: oneshot::Sender<Result<Done, StorageError>>,
 }
 
@@ -64,7 +65,7 @@ impl HomeState {
     /// Makes one change and waits until it is on the disk.
     pub(super) async fn change(self: &Arc<Self>, work: Work) -> Result<Done, StorageError> {
         let (done, outcome) = oneshot::channel();
-        let change = TreeChange { home: self.clone(), work, outcome: Done::default(), done };
+        let change = TreeChange { home: self.clone(), work, outcome: Done::default(), lost: None, done };
         self.committer.submit(Box::new(change));
         outcome.await.unwrap_or_else(|_| Err(StorageError::Io(io::Error::other("the change was given up"))))
     }
@@ -97,8 +98,9 @@ impl Change for TreeChange {
                 Ok(vec![parent])
             }
             Work::Rename { from, to, existing } => {
-                let (parents, file) = rename(home, from, to, *existing)?;
-                self.outcome.file = file;
+                let Renamed { parents, grave, lost } = rename(home, from, to, *existing)?;
+                self.outcome.file = grave;
+                self.lost = lost;
                 Ok(parents)
             }
             Work::Place { staged, path } => {
@@ -111,6 +113,10 @@ impl Change for TreeChange {
 
     fn grave(&mut self) -> Option<String> {
         self.outcome.file.take()
+    }
+
+    fn lost(&self) -> Option<Identity> {
+        self.lost
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), StorageError>) {
@@ -166,13 +172,18 @@ fn remove(home: &HomeState, path: &RemotePath, removal: Removal) -> Result<(Owne
     Ok((parent, done))
 }
 
-/// Renames a file or directory; gives both parents, and where a file lies that was replaced.
-fn rename(
-    home: &HomeState,
-    from: &RemotePath,
-    to: &RemotePath,
-    existing: Existing,
-) -> Result<(Vec<OwnedFd>, Option<String>), StorageError> {
+/// What came of a rename.
+struct Renamed {
+    parents: Vec<OwnedFd>,
+    /// Where a file lies that was replaced.
+    grave: Option<String>,
+    /// A file that was replaced and lies nowhere.
+    lost: Option<Identity>,
+}
+
+/// Renames a file or directory.
+fn rename(home: &HomeState, from: &RemotePath, to: &RemotePath, existing: Existing) -> Result<Renamed, StorageError> {
+    let renamed = |parents| Renamed { parents, grave: None, lost: None };
     let (from_parent, from_name) = home.files.open_parent(from)?;
     let (to_parent, to_name) = home.files.open_parent(to)?;
     if to.is_within(from) {
@@ -183,7 +194,7 @@ fn rename(
         return Err(StorageError::NotAFile);
     }
     if from == to {
-        return Ok((Vec::new(), None));
+        return Ok(renamed(Vec::new()));
     }
     let replaced = match Found::at(&to_parent, to_name) {
         Ok(_) if existing == Existing::Refuse => return Err(StorageError::Exists),
@@ -194,7 +205,7 @@ fn rename(
         // Two names of one file: a rename would do nothing and leave both.
         Ok(found) if found.identity == moved.identity => {
             rustix::fs::unlinkat(&from_parent, from_name, AtFlags::empty())?;
-            return Ok((vec![to_parent, from_parent], None));
+            return Ok(renamed(vec![to_parent, from_parent]));
         }
         Ok(found) => Some(found),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -210,5 +221,6 @@ fn rename(
         }
         return Err(error.into());
     }
-    Ok((vec![to_parent, from_parent], grave))
+    let lost = replaced.filter(|replaced| grave.is_none() && replaced.links <= 1).map(|replaced| replaced.identity);
+    Ok(Renamed { parents: vec![to_parent, from_parent], grave, lost })
 }

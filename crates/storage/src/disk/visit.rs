@@ -20,6 +20,8 @@ pub(super) struct Visited<'a> {
     /// From the root of the visit.
     pub(super) path: PathBuf,
     pub(super) found: Found,
+    /// Why what is in it is not shown, where it is a directory that cannot be read.
+    pub(super) unreadable: Option<io::Error>,
 }
 
 /// Shows `visit` everything below `root`, each directory before what is in it. What vanishes meanwhile is left out. Blocks.
@@ -39,11 +41,11 @@ pub(super) fn visit<E: From<io::Error>>(
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error.into()),
         };
-        let below = match found.kind {
-            EntryKind::Directory => enter(&level.directory, &name)?,
-            EntryKind::File | EntryKind::Other => None,
+        let (below, unreadable) = match (found.kind, enter(&level.directory, &name, found.kind)) {
+            (EntryKind::Directory, Err(error)) => (None, Some(error)),
+            (_, below) => (below.ok().flatten(), None),
         };
-        visit(Visited { parent: &level.directory, name, path: path.clone(), found })?;
+        visit(Visited { parent: &level.directory, name, path: path.clone(), found, unreadable })?;
         open.extend(below.map(|below| (below, path)));
     }
     Ok(())
@@ -55,7 +57,10 @@ struct Level {
     names: Vec<CString>,
 }
 
-fn enter(parent: &OwnedFd, name: &CString) -> io::Result<Option<Level>> {
+fn enter(parent: &OwnedFd, name: &CString, kind: EntryKind) -> io::Result<Option<Level>> {
+    if kind != EntryKind::Directory {
+        return Ok(None);
+    }
     match open_directory_in(parent, name) {
         Ok(directory) => read(directory).map(Some),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
