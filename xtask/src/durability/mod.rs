@@ -162,11 +162,7 @@ impl House {
         let name = format!("{}{variant}", proof.name());
         eprintln!("durability: {name}");
         let folder = self.folder.path().join(&name);
-        let crowd = match (is_control, self.extent) {
-            (true, _) => 0,
-            (false, Extent::Quick) => 10_000,
-            (false, Extent::Full) => 100_000,
-        };
+        let crowd = if is_control { 0 } else { proof.crowd(self.extent) };
         let trial = Trial { program, folder: folder.clone(), rounds, crowd, seed: self.seed };
         let ran = match std::fs::create_dir_all(&folder) {
             Ok(()) => proof.run(trial).await,

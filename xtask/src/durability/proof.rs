@@ -152,6 +152,15 @@ impl Proof {
         }
     }
 
+    /// Files that somebody else has in the store, where the time of starts is measured.
+    pub(super) fn crowd(self, extent: Extent) -> usize {
+        match (self, extent) {
+            (Self::Kills, Extent::Quick) => 10_000,
+            (Self::Kills, Extent::Full) => 100_000,
+            _ => 0,
+        }
+    }
+
     pub(super) async fn run(self, trial: Trial) -> Result<Tally> {
         match self {
             Self::Kills => Storm::new(trial).rage(Blow::Kill).await,

@@ -27,6 +27,13 @@ pub(super) const READY_MAX: Duration = Duration::from_secs(2);
 /// What a crash left is given back so soon.
 const SETTLED_MAX: Duration = Duration::from_secs(20);
 
+/// How long a start took: until a login was answered, and until the server listened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Start {
+    pub(super) ready: Duration,
+    pub(super) listening: Duration,
+}
+
 #[derive(Debug)]
 pub(super) struct Scene {
     /// The store.
@@ -35,8 +42,8 @@ pub(super) struct Scene {
     /// Somebody with many files, who comes first after each start.
     crowd: (UserName, Token),
     identity: netdisk_client::Trust,
-    /// The longest that anybody waited for a server to be ready: started, and a login answered.
-    pub(super) ready_in: Duration,
+    /// How long each start took.
+    pub(super) starts: Vec<Start>,
     pub(super) acknowledged: u64,
     pub(super) resumed: u64,
 }
@@ -76,7 +83,7 @@ impl Scene {
             writers,
             crowd: (user, token),
             identity: server.trust,
-            ready_in: Duration::ZERO,
+            starts: Vec::new(),
             acknowledged: 0,
             resumed: 0,
         })
@@ -113,7 +120,7 @@ impl Scene {
         if let Err(error) = self.log_in_crowd(server).await {
             findings.push(format!("lost: an account or token: {error:#}"));
         }
-        self.ready_in = self.ready_in.max(server.started_in + began.elapsed());
+        self.starts.push(Start { ready: server.started_in + began.elapsed(), listening: server.started_in });
         let mut tasks = tokio::task::JoinSet::new();
         for mut writer in self.writers.drain(..) {
             let home = self.data.join("homes").join(writer.user.as_str());
