@@ -160,7 +160,7 @@ pub(crate) fn serve(args: ServeArgs, plaintext: bool, output: &Output) -> Result
 
 /// Takes as many descriptors as the system grants, and gives how many: a connection needs one and each file under way
 /// another.
-fn raise_descriptor_limit() -> usize {
+pub(crate) fn raise_descriptor_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let granted = match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {

@@ -57,6 +57,8 @@ enum AdminCommand {
 
 /// Runs one command of the keeper.
 pub(crate) fn admin(args: AdminArgs, connect: &ConnectArgs, output: &Output) -> Result<(), Failure> {
+    // A tree may be deeper than there are descriptors by default, and each level takes one.
+    crate::serve::raise_descriptor_limit();
     let data = &args.data;
     match args.command {
         AdminCommand::User(command) => user::run(data, command, connect.password_file.as_deref(), output),
