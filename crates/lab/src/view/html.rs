@@ -35,8 +35,8 @@ pub fn page(recording: &Recording, title: &str) -> String {
     let data = json!({
         "title": title, "received": of(&received), "sent": of(&sent), "cut": is_cut || is_cut_too,
     });
-    // Inside a script, `</` would end it, whatever stands around it.
-    TEMPLATE.replace("/*RECORDING*/null", &data.to_string().replace("</", "<\\/"))
+    // Inside a script, `</` would end it and `<!--` would change how it is read, whatever stands around them.
+    TEMPLATE.replace("/*RECORDING*/null", &data.to_string().replace('<', "\\u003c"))
 }
 
 #[cfg(test)]
@@ -52,11 +52,11 @@ mod tests {
             way: Direction::Received,
             kind: Kind::Message,
             len: 9,
-            text: "</script><script>alert(1)</script>".to_owned(),
+            text: "</script><script>alert(1)</script><!--<script>".to_owned(),
         });
         let page = page(&recording, "</script>");
         assert_eq!(page.matches("</script>").count(), 1, "the one that ends the page's own");
         assert!(!page.contains("/*RECORDING*/") && !page.contains("://") && !page.contains("src="));
-        assert!(page.contains("\"2056 B\""));
+        assert!(page.contains("\"2056 B\"") && !page.contains("<!--<script"));
     }
 }

@@ -8,10 +8,11 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser as _};
-use netdisk_lab::view::Recording;
+use netdisk_lab::view::{Event, Recording};
 use netdisk_lab::{Paint, dissect, limits};
 
 use crate::cli::Cli;
+use crate::escape::escape;
 use crate::failure::Failure;
 use crate::remote::Remote;
 use crate::try_it::PrivateServer;
@@ -54,7 +55,14 @@ pub(super) fn dissect(args: &DissectArgs, paint: Paint) -> Result<(), Failure> {
 fn load(capture: &Path, recording: &Path) -> Result<(Vec<u8>, Recording)> {
     let bytes = std::fs::read(capture).with_context(|| capture.display().to_string())?;
     let opened = File::open(recording).with_context(|| recording.display().to_string())?;
-    Ok((bytes, Recording::load(BufReader::new(opened))?))
+    let mut recording = Recording::load(BufReader::new(opened))?;
+    // Somebody else may have written it, and what it says is printed.
+    for event in &mut recording.events {
+        if let Event::Frame { text, .. } = event {
+            *text = escape(text).into_owned();
+        }
+    }
+    Ok((bytes, recording))
 }
 
 /// A server and a client of this process, with tcpdump beside them.
