@@ -218,9 +218,12 @@ async fn library(server: SocketAddr, folder: &Path, count: u64) -> Result<(u64, 
         // Whatever they come to, they end, and leave nothing but what was asked for.
         failed += u64::from(timeout(Duration::from_secs(30), all_requests(server, &chosen)).await.is_err());
         let mut after = snapshot(folder)?;
-        if let Some((mode, _)) = after.remove(&chosen.join("wanted")) {
-            failed += u64::from(mode & 0o170_111 != 0o100_000);
-            fs::remove_file(chosen.join("wanted"))?;
+        // What was asked for, or what has come of it and can be resumed.
+        for name in ["wanted", "wanted.part"] {
+            if let Some((mode, _)) = after.remove(&chosen.join(name)) {
+                failed += u64::from(mode & 0o170_111 != 0o100_000);
+                fs::remove_file(chosen.join(name))?;
+            }
         }
         failed += u64::from(after != before);
     }
