@@ -1,24 +1,27 @@
 //! The interactive shell: a prompt, a parser, a loop.
 
-use std::io::{self, BufRead as _, IsTerminal as _};
-use std::path::{Path, PathBuf};
+mod completer;
+mod local;
+mod prompt;
 
-use clap::{CommandFactory as _, Parser as _};
-use rustyline::completion::{Completer, Pair};
+use std::io::{self, BufRead as _, IsTerminal as _};
+use std::path::Path;
+
+use clap::Parser as _;
+use rustyline::Editor;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
-use rustyline::{Editor, Helper, Highlighter, Hinter, Validator};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::cli::ConnectArgs;
 use crate::command::{Command, Line, ShellCommand};
 use crate::config::Config;
-use crate::escape::escape;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::remote::Remote;
 use crate::run;
+use completer::CommandNames;
 
 /// Opens the shell on the server of the command line.
 pub(crate) fn shell(args: ConnectArgs, output: &Output) -> Result<(), Failure> {
@@ -82,7 +85,7 @@ fn run_terminal(
         }
     }
     loop {
-        let prompt = prompt(remote);
+        let prompt = prompt::prompt(remote);
         let resting = remote.rest(runtime);
         let line = editor.readline(&prompt);
         remote.wake(runtime, resting);
@@ -112,13 +115,6 @@ fn run_terminal(
         eprintln!("netdisk: {}: {error}", history.display());
     }
     Ok(())
-}
-
-fn prompt(remote: &Remote) -> String {
-    match remote.user() {
-        Some(user) => format!("{user}@{}:{}> ", remote.endpoint(), escape(remote.directory.as_str())),
-        None => format!("{}> ", remote.endpoint()),
-    }
 }
 
 /// Whether the shell goes on.
@@ -155,12 +151,9 @@ fn run_line(runtime: &Runtime, remote: &mut Remote, line: &str, output: &Output)
         ShellCommand::Pwd => {
             output.result(remote.directory.as_str(), json!({"event": "done", "path": remote.directory}))
         }
-        ShellCommand::Lcd { path } => lcd(path)?,
-        ShellCommand::Lpwd => {
-            let directory = std::env::current_dir().map_err(Failure::unexpected)?.display().to_string();
-            output.result(&directory, json!({"event": "done", "path": directory}));
-        }
-        ShellCommand::Lls { path } => lls(path.unwrap_or_else(|| ".".into()), output)?,
+        ShellCommand::Lcd { path } => local::lcd(path)?,
+        ShellCommand::Lpwd => local::lpwd(output)?,
+        ShellCommand::Lls { path } => local::lls(path.unwrap_or_else(|| ".".into()), output)?,
         ShellCommand::Exit => return Ok(Next::Leave),
     }
     Ok(Next::Line)
@@ -171,68 +164,4 @@ fn usage_text(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
     format!("{}; `help` lists the commands", said.join(" ").trim_start_matches("error: "))
-}
-
-fn lcd(path: Option<PathBuf>) -> Result<(), Failure> {
-    let path = match path {
-        Some(path) => path,
-        None => etcetera::home_dir().map_err(Failure::unexpected)?,
-    };
-    std::env::set_current_dir(&path).map_err(|error| local(path, error))
-}
-
-fn lls(path: PathBuf, output: &Output) -> Result<(), Failure> {
-    let read = || -> io::Result<Vec<String>> {
-        std::fs::read_dir(&path)?
-            .map(|found| {
-                let found = found?;
-                let mark = if found.file_type()?.is_dir() { "/" } else { "" };
-                Ok(format!("{}{mark}", found.file_name().to_string_lossy()))
-            })
-            .collect()
-    };
-    let mut names = read().map_err(|error| local(path.clone(), error))?;
-    names.sort();
-    for name in names {
-        output.result(&name, json!({"event": "entry", "name": name}));
-    }
-    Ok(())
-}
-
-fn local(path: PathBuf, error: io::Error) -> Failure {
-    netdisk_client::ClientError::Local { path, error }.into()
-}
-
-/// Completes the first word of a line.
-#[derive(Helper, Highlighter, Hinter, Validator)]
-struct CommandNames {
-    names: Vec<String>,
-}
-
-impl CommandNames {
-    fn new() -> Self {
-        let mut command = Line::command();
-        command.build();
-        let names = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-        Self { names }
-    }
-}
-
-impl Completer for CommandNames {
-    type Candidate = Pair;
-
-    fn complete(
-        &self,
-        line: &str,
-        position: usize,
-        _context: &rustyline::Context<'_>,
-    ) -> rustyline::Result<(usize, Vec<Pair>)> {
-        let typed = line[..position].trim_start();
-        if typed.contains(char::is_whitespace) {
-            return Ok((position, Vec::new()));
-        }
-        let matching = self.names.iter().filter(|name| name.starts_with(typed));
-        let pairs = matching.map(|name| Pair { display: name.clone(), replacement: format!("{name} ") }).collect();
-        Ok((position - typed.len(), pairs))
-    }
 }
