@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use netdisk_model::{Token, UserName};
 
+use crate::expand::Unmatched;
+
 /// A command that the shell and the command line share.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
@@ -43,6 +45,16 @@ pub(crate) enum Command {
     Cat(PathsArgs),
 }
 
+impl Command {
+    /// What becomes of a glob of the server that matches nothing.
+    pub(crate) fn unmatched(&self) -> Unmatched {
+        match self {
+            Self::Rm(RmArgs { force: true, .. }) => Unmatched::Stays,
+            _ => Unmatched::Fails,
+        }
+    }
+}
+
 /// A line of the shell.
 #[derive(Debug, Parser)]
 #[command(
@@ -50,7 +62,7 @@ pub(crate) enum Command {
     no_binary_name = true,
     disable_version_flag = true,
     max_term_width = 100,
-    help_template = "{subcommands}\n\n`help COMMAND` says more. Names with spaces stand in quotes.\nCtrl-C stops a command, Ctrl-D leaves.",
+    help_template = "{subcommands}\n\n`help COMMAND` says more. Names with spaces stand in quotes; * ? [..] ** stand for names.\n`!CMD` runs a command of this machine. Ctrl-C stops a command, Ctrl-D leaves.",
     override_usage = "COMMAND [ARGUMENTS]"
 )]
 pub(crate) struct Line {
@@ -85,6 +97,16 @@ pub(crate) enum ShellCommand {
     /// Leave (so do Ctrl-D and `quit`)
     #[command(alias = "quit", alias = "bye")]
     Exit,
+}
+
+impl ShellCommand {
+    /// As [`Command::unmatched`].
+    pub(crate) fn unmatched(&self) -> Unmatched {
+        match self {
+            Self::Common(command) => command.unmatched(),
+            _ => Unmatched::Fails,
+        }
+    }
 }
 
 /// Whose new account.

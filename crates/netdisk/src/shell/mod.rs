@@ -1,13 +1,15 @@
 //! The interactive shell: a prompt, a parser, a loop.
 
+mod candidates;
 mod completer;
 mod local;
+mod local_names;
 mod prompt;
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::Path;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use rustyline::Editor;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
@@ -17,11 +19,13 @@ use tokio::runtime::Runtime;
 use crate::cli::ConnectArgs;
 use crate::command::{Command, Line, ShellCommand};
 use crate::config::Config;
+use crate::expand::Globs;
 use crate::failure::Failure;
+use crate::lexer::{self, Word};
 use crate::output::Output;
 use crate::remote::Remote;
 use crate::run;
-use completer::CommandNames;
+use completer::WordCompleter;
 
 /// Opens the shell on the server of the command line.
 pub(crate) fn shell(args: ConnectArgs, output: &Output) -> Result<(), Failure> {
@@ -75,8 +79,8 @@ fn run_terminal(
     history: Option<&Path>,
     output: &Output,
 ) -> Result<(), Failure> {
-    let mut editor = Editor::<CommandNames, DefaultHistory>::new().map_err(Failure::unexpected)?;
-    editor.set_helper(Some(CommandNames::new()));
+    let mut editor = Editor::<WordCompleter, DefaultHistory>::new().map_err(Failure::unexpected)?;
+    editor.set_helper(Some(WordCompleter::new(runtime.handle().clone())));
     if let Some(history) = history {
         match editor.load_history(history) {
             Ok(()) => {}
@@ -125,20 +129,36 @@ enum Next {
 }
 
 fn run_line(runtime: &Runtime, remote: &mut Remote, line: &str, output: &Output) -> Result<Next, Failure> {
-    // A comment of a script.
-    if line.is_empty() || line.starts_with('#') {
-        return Ok(Next::Line);
-    }
-    let words = shell_words::split(line).map_err(|_| Failure::usage("a quote is not closed"))?;
-    let command = match Line::try_parse_from(words) {
-        Ok(line) => line.command,
-        Err(error) if error.use_stderr() => return Err(Failure::usage(usage_text(&error))),
-        // Help was asked for.
-        Err(help) => {
-            help.print().map_err(Failure::unexpected)?;
+    let words = match lexer::lex(line).map_err(|error| Failure::usage(error.to_string()))? {
+        lexer::Line::Nothing => return Ok(Next::Line),
+        lexer::Line::Local(command) => {
+            runtime.block_on(local::run(&command))?;
             return Ok(Next::Line);
         }
+        lexer::Line::Command { background: true, .. } => {
+            return Err(Failure::usage("a command cannot run beside the prompt yet; leave the `&` out"));
+        }
+        lexer::Line::Command { words, background: false } => words,
     };
+    // Before anything is asked of the server.
+    let Some(command) = parse(words.iter().map(Word::text))? else { return Ok(Next::Line) };
+    let mut grammar = Line::command();
+    grammar.build();
+    let names = runtime.block_on(run::expanded(remote, &grammar, &words, Globs::All, command.unmatched()))?;
+    let Some(command) = parse(names)? else { return Ok(Next::Line) };
+    execute(runtime, remote, command, output)
+}
+
+/// Parses a command; `None` when help was asked for, and given.
+fn parse(words: impl IntoIterator<Item = String>) -> Result<Option<ShellCommand>, Failure> {
+    match Line::try_parse_from(words) {
+        Ok(line) => Ok(Some(line.command)),
+        Err(error) if error.use_stderr() => Err(Failure::usage(run::usage_text(&error))),
+        Err(help) => help.print().map(|()| None).map_err(Failure::unexpected),
+    }
+}
+
+fn execute(runtime: &Runtime, remote: &mut Remote, command: ShellCommand, output: &Output) -> Result<Next, Failure> {
     match command {
         // The shell reads its own lines from there.
         ShellCommand::Common(Command::Put(args)) if args.paths.iter().any(|path| path == "-") => {
@@ -157,11 +177,4 @@ fn run_line(runtime: &Runtime, remote: &mut Remote, line: &str, output: &Output)
         ShellCommand::Exit => return Ok(Next::Leave),
     }
     Ok(Next::Line)
-}
-
-/// What the parser says, on one line, without the word `error`.
-fn usage_text(error: &clap::Error) -> String {
-    let text = error.render().to_string();
-    let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
-    format!("{}; `help` lists the commands", said.join(" ").trim_start_matches("error: "))
 }
