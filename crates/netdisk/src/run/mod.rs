@@ -1,10 +1,15 @@
 //! The commands, as the shell and the command line run them.
 
 mod account;
-mod files;
+mod ls;
+mod mkdir;
+mod relocate;
+mod rm;
+mod stat;
 mod transfer;
 
-use netdisk_model::EntryKind;
+use netdisk_client::ClientError;
+use netdisk_model::{EntryKind, RemotePath};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::ConnectArgs;
@@ -60,6 +65,11 @@ pub(crate) async fn change_directory(remote: &mut Remote, typed: &str) -> Result
     disconnect_after(remote, outcome)
 }
 
+/// A name in a remote directory.
+fn join(directory: &RemotePath, name: &str) -> Result<RemotePath, Failure> {
+    directory.join(name).map_err(|error| ClientError::BadPath { name: name.to_owned(), error }.into())
+}
+
 /// Gives up a connection that may be out of step.
 fn disconnect_after(remote: &mut Remote, outcome: Result<(), Failure>) -> Result<(), Failure> {
     if outcome.as_ref().is_err_and(Failure::ends_connection) {
@@ -76,13 +86,13 @@ async fn dispatch(mut context: Context<'_>, command: Command) -> Result<(), Fail
         Command::Passwd => account::passwd(context).await,
         Command::Sessions(args) => account::sessions(context, args).await,
         Command::Whoami => account::whoami(context).await,
-        Command::Ls(args) => files::ls(context, args).await,
-        Command::Mkdir(args) => files::mkdir(context, args).await,
-        Command::Rm(args) => files::rm(context, args).await,
-        Command::Mv(args) => files::mv(context, args).await,
-        Command::Cp(args) => files::cp(context, args).await,
+        Command::Ls(args) => ls::ls(context, args).await,
+        Command::Mkdir(args) => mkdir::mkdir(context, args).await,
+        Command::Rm(args) => rm::rm(context, args).await,
+        Command::Mv(args) => relocate::mv(context, args).await,
+        Command::Cp(args) => relocate::cp(context, args).await,
         Command::Quota => account::quota(context).await,
-        Command::Stat(args) => files::stat(context, args.paths).await,
+        Command::Stat(args) => stat::stat(context, args.paths).await,
         Command::Cat(args) => transfer::cat(context, args.paths).await,
         Command::Put(args) => transfer::put(&mut context, args).await,
         Command::Get(args) => transfer::get(&mut context, args).await,
