@@ -8,6 +8,7 @@ use clap::{Arg, Command};
 use netdisk_client::ClientError;
 use netdisk_protocol::FaultCode;
 
+use crate::command::{self, RmArgs};
 use crate::failure::Failure;
 use crate::grammar::{Place, Role, places};
 use crate::lexer::Word;
@@ -30,6 +31,16 @@ pub(crate) enum Unmatched {
     Fails,
     /// It stays, as the name of something that is missing.
     Stays,
+}
+
+impl Unmatched {
+    /// What it is for a command.
+    pub(crate) fn of(command: &command::Command) -> Self {
+        match command {
+            command::Command::Rm(RmArgs { force: true, .. }) => Self::Stays,
+            _ => Self::Fails,
+        }
+    }
 }
 
 /// Whether there is a glob on the server to expand: whoever has none need not be connected.

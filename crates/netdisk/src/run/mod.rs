@@ -1,11 +1,16 @@
 //! The commands, as the shell and the command line run them.
 
 mod account;
-mod files;
+mod ls;
+mod mkdir;
+mod relocate;
+mod rm;
+mod stat;
 mod transfer;
 
 use clap::{CommandFactory as _, Parser as _};
-use netdisk_model::EntryKind;
+use netdisk_client::ClientError;
+use netdisk_model::{EntryKind, RemotePath};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, ConnectArgs, Mode};
@@ -50,7 +55,7 @@ async fn with_globs(remote: &mut Remote, command: Command, words: &[Word]) -> Re
     if !expand::needs_server(&grammar, words) {
         return Ok(command);
     }
-    let names = expanded(remote, &grammar, words, Globs::Remote, command.unmatched()).await?;
+    let names = expanded(remote, &grammar, words, Globs::Remote, Unmatched::of(&command)).await?;
     let program = grammar.get_name().to_owned();
     match Cli::try_parse_from(std::iter::once(program).chain(names)) {
         Ok(Cli { mode: Some(Mode::Command(command)), .. }) => Ok(command),
@@ -102,6 +107,11 @@ pub(crate) async fn change_directory(remote: &mut Remote, typed: &str) -> Result
     disconnect_after(remote, outcome)
 }
 
+/// A name in a remote directory.
+fn join(directory: &RemotePath, name: &str) -> Result<RemotePath, Failure> {
+    directory.join(name).map_err(|error| ClientError::BadPath { name: name.to_owned(), error }.into())
+}
+
 /// Gives up a connection that may be out of step.
 fn disconnect_after<T>(remote: &mut Remote, outcome: Result<T, Failure>) -> Result<T, Failure> {
     if outcome.as_ref().is_err_and(Failure::ends_connection) {
@@ -118,13 +128,13 @@ async fn dispatch(mut context: Context<'_>, command: Command) -> Result<(), Fail
         Command::Passwd => account::passwd(context).await,
         Command::Sessions(args) => account::sessions(context, args).await,
         Command::Whoami => account::whoami(context).await,
-        Command::Ls(args) => files::ls(context, args).await,
-        Command::Mkdir(args) => files::mkdir(context, args).await,
-        Command::Rm(args) => files::rm(context, args).await,
-        Command::Mv(args) => files::mv(context, args).await,
-        Command::Cp(args) => files::cp(context, args).await,
+        Command::Ls(args) => ls::ls(context, args).await,
+        Command::Mkdir(args) => mkdir::mkdir(context, args).await,
+        Command::Rm(args) => rm::rm(context, args).await,
+        Command::Mv(args) => relocate::mv(context, args).await,
+        Command::Cp(args) => relocate::cp(context, args).await,
         Command::Quota => account::quota(context).await,
-        Command::Stat(args) => files::stat(context, args.paths).await,
+        Command::Stat(args) => stat::stat(context, args.paths).await,
         Command::Cat(args) => transfer::cat(context, args.paths).await,
         Command::Put(args) => transfer::put(&mut context, args).await,
         Command::Get(args) => transfer::get(&mut context, args).await,

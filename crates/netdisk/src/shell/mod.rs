@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 use crate::cli::ConnectArgs;
 use crate::command::{Command, Line, ShellCommand};
 use crate::config::Config;
-use crate::expand::Globs;
+use crate::expand::{Globs, Unmatched};
 use crate::failure::Failure;
 use crate::lexer::{self, Word};
 use crate::output::Output;
@@ -144,9 +144,16 @@ fn run_line(runtime: &Runtime, remote: &mut Remote, line: &str, output: &Output)
     let Some(command) = parse(words.iter().map(Word::text))? else { return Ok(Next::Line) };
     let mut grammar = Line::command();
     grammar.build();
-    let names = runtime.block_on(run::expanded(remote, &grammar, &words, Globs::All, command.unmatched()))?;
+    let names = runtime.block_on(run::expanded(remote, &grammar, &words, Globs::All, unmatched(&command)))?;
     let Some(command) = parse(names)? else { return Ok(Next::Line) };
     execute(runtime, remote, command, output)
+}
+
+fn unmatched(command: &ShellCommand) -> Unmatched {
+    match command {
+        ShellCommand::Common(command) => Unmatched::of(command),
+        _ => Unmatched::Fails,
+    }
 }
 
 /// Parses a command; `None` when help was asked for, and given.
