@@ -31,6 +31,7 @@ mod tour;
 mod trace;
 mod trust;
 mod try_it;
+mod wall;
 
 use std::process::ExitCode;
 
