@@ -75,8 +75,17 @@ pub const COMMAND_OUTPUT_LEN_MAX: usize = 64 * 1024;
 /// Longest recording in events: far more than a person steps through, and little memory.
 pub const RECORDING_EVENTS_MAX: usize = 1_000_000;
 
+/// Longest recording in bytes: half a million frames of a transfer, and as much memory as a person notices not.
+pub const RECORDING_LEN_MAX: u64 = 64 * 1024 * 1024;
+
 /// Longest packet of a capture in bytes: tcpdump's own limit.
 pub const CAPTURE_PACKET_LEN_MAX: usize = 262_144;
 
+/// Longest capture in bytes: thousands of times a lesson's session. It is kept in memory, and its payloads once more.
+pub const CAPTURE_LEN_MAX: u64 = 64 * 1024 * 1024;
+
 /// How long tcpdump may take to begin, and the packets of a finished session to arrive in its file.
 pub const CAPTURE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long to wait between two looks into its file.
+pub const CAPTURE_PAUSE: Duration = Duration::from_millis(10);
