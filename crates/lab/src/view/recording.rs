@@ -218,4 +218,16 @@ mod tests {
         );
         assert!(Recording::load(&b"{}\n"[..]).is_err());
     }
+
+    #[test]
+    fn a_recording_has_a_limit() {
+        let line = b"{\"event\":\"read\",\"us\":1,\"len\":1}\n";
+        let text = line.repeat(3);
+        let loaded = |len_max| Recording::load_at_most(&text[..], len_max);
+        let len = text.len() as u64;
+        assert_eq!(loaded(len).expect("the limit itself").events.len(), 3);
+        assert!(loaded(len - 1).is_err());
+        // A line without an end is read no further than the limit.
+        assert!(Recording::load_at_most(io::BufReader::new(io::repeat(b' ')), 1000).is_err());
+    }
 }
