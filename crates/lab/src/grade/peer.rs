@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{Check, Seen, Target};
+use crate::limits::GRADED_BODY_LEN_MAX;
 
 /// The password of every account that the grader makes.
 pub(super) const PASSWORD: &str = "correct horse";
@@ -232,6 +233,8 @@ impl Peer {
             let payload = self.recv_payload().await?.ok_or("the server closed in the middle of a body")?;
             if payload[0] == 0 {
                 content.extend_from_slice(&payload[1..]);
+                let is_too_long = content.len() > GRADED_BODY_LEN_MAX;
+                ensure(!is_too_long, format!("a body does not end: {} bytes came already", content.len()))?;
                 continue;
             }
             let text = String::from_utf8_lossy(&payload).into_owned();
