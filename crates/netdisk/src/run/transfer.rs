@@ -9,8 +9,7 @@ use netdisk_model::{EntryKind, RemotePath};
 use netdisk_protocol::FaultCode;
 use serde_json::json;
 
-use super::files::join;
-use super::{Context, Several};
+use super::{Context, Several, join};
 use crate::command::{ExistingArg, GetArgs, PutArgs};
 use crate::failure::Failure;
 use crate::progress::Bar;
