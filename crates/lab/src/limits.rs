@@ -100,6 +100,3 @@ pub const CAPTURE_LEN_MAX: u64 = 64 * 1024 * 1024;
 
 /// How long tcpdump may take to begin, and the packets of a finished session to arrive in its file.
 pub const CAPTURE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long to wait between two looks into its file.
-pub const CAPTURE_PAUSE: Duration = Duration::from_millis(10);

@@ -130,7 +130,7 @@ fn state(held: usize, next: Option<usize>) -> String {
         (0, Some(_)) => "between two frames, waits for a header".to_owned(),
         (held @ 1..HEADER_LEN, _) => format!("header, {held} of {HEADER_LEN} bytes"),
         (held, Some(len)) if held - HEADER_LEN < len => format!("payload, {} of {len} bytes", held - HEADER_LEN),
-        (_, Some(len)) => format!("a whole frame of {len} bytes is there, cut next"),
+        (_, Some(len)) => format!("all {len} bytes are there, cut next"),
         (_, None) => "a frame whose end never came".to_owned(),
     }
 }
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(state(3, Some(5)), "header, 3 of 4 bytes");
         assert_eq!(state(4, Some(5)), "payload, 0 of 5 bytes");
         assert_eq!(state(8, Some(5)), "payload, 4 of 5 bytes");
-        assert_eq!(state(9, Some(5)), "a whole frame of 5 bytes is there, cut next");
+        assert_eq!(state(9, Some(5)), "all 5 bytes are there, cut next");
         assert_eq!(state(0, None), "at an end between two frames");
         assert_eq!(state(7, None), "a frame whose end never came");
     }

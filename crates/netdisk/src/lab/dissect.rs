@@ -142,7 +142,7 @@ fn wait_for_end(capture: &Path) -> Result<()> {
         if dissect::is_over(&segments) {
             return Ok(());
         }
-        std::thread::sleep(limits::CAPTURE_PAUSE);
+        std::thread::yield_now();
     }
     bail!("the end of the session was not captured")
 }
