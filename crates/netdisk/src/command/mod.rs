@@ -136,6 +136,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::lexer;
 
     #[test]
     fn the_grammar_of_the_shell_is_consistent() {
@@ -153,7 +154,8 @@ mod tests {
             assert!(!examples.is_empty(), "{name}");
             for example in examples {
                 let line = example.split("  #").next().unwrap_or(example).trim_end();
-                let words = shell_words::split(line).expect(line);
+                let Ok(lexer::Line::Command { words, .. }) = lexer::lex(line) else { panic!("{line} is no command") };
+                let words: Vec<String> = words.iter().map(lexer::Word::text).collect();
                 assert_eq!(words.first().map(String::as_str), Some(name), "{line}");
                 Line::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
             }
