@@ -136,7 +136,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-    use crate::lexer;
+    use crate::lexer::{self, Word};
 
     #[test]
     fn the_grammar_of_the_shell_is_consistent() {
@@ -154,8 +154,8 @@ mod tests {
             assert!(!examples.is_empty(), "{name}");
             for example in examples {
                 let line = example.split("  #").next().unwrap_or(example).trim_end();
-                let Ok(lexer::Line::Command { words, .. }) = lexer::lex(line) else { panic!("{line} is no command") };
-                let words: Vec<String> = words.iter().map(lexer::Word::text).collect();
+                let lexer::Line::Command { words, .. } = lexer::lex(line).expect(line) else { panic!("{line}") };
+                let words: Vec<String> = words.iter().map(Word::text).collect();
                 assert_eq!(words.first().map(String::as_str), Some(name), "{line}");
                 Line::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
             }
