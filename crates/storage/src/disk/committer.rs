@@ -23,7 +23,6 @@ use super::home::HomeState;
 use super::identity::{Found, Identity};
 use super::ledger::Ledger;
 use super::meter::Reservation;
-use super::people::usage;
 use super::staging::unlink;
 use super::sync::sync_directory;
 use crate::error::StorageError;
@@ -216,10 +215,8 @@ impl Committer {
                     Err(error) => refused.push((at, error)),
                 }
             }
-            let users = ledger.close()?;
             // Before the lock of the database is given back: whoever asks then must not count anything twice.
-            for user in users {
-                let usage = usage(transaction, &user)?;
+            for (user, usage) in ledger.close()? {
                 let mut mine: Vec<_> = group.iter_mut().filter(|change| *change.home().meter.user() == user).collect();
                 let Some(meter) = mine.first().map(|change| change.home().meter.clone()) else { continue };
                 meter.settle(usage, mine.iter_mut().filter_map(|change| change.reservation()));
@@ -246,8 +243,7 @@ impl Committer {
             for (home, identity) in lost {
                 ledger.forget(home.meter.user(), *identity)?;
             }
-            for user in ledger.close()? {
-                let usage = usage(transaction, &user)?;
+            for (user, usage) in ledger.close()? {
                 if let Some((home, _)) = lost.iter().find(|(home, _)| *home.meter.user() == user) {
                     home.meter.settle(usage, std::iter::empty());
                 }
