@@ -213,6 +213,17 @@ async fn a_thousand_small_uploads_at_once_are_each_stored_and_counted_once() {
     }
 }
 
+/// As a backup's links have, and what somebody links by hand.
+#[tokio::test]
+async fn names_of_one_file_that_go_together_give_back_what_it_counts() {
+    let fixture = Fixture::new().await;
+    fixture.home.make_directory(&path("/d")).await.expect("made");
+    fixture.put("/d/a", b"12345").await;
+    fs::hard_link(fixture.file("d/a"), fixture.file("d/b")).expect("linked");
+    fixture.home.remove(&path("/d"), Removal::Tree).await.expect("removed");
+    assert_eq!(fixture.used().await, (0, 0));
+}
+
 /// Nobody fills the disk with beginnings.
 #[tokio::test]
 async fn what_is_kept_of_interrupted_uploads_fits_into_the_quota_and_the_newest_stays() {

@@ -23,7 +23,7 @@ use super::home::HomeState;
 use super::identity::{Found, Identity};
 use super::ledger::Ledger;
 use super::meter::Reservation;
-use super::staging::unlink;
+use super::staging::{unlink, unlink_shared};
 use super::sync::sync_directory;
 use crate::error::StorageError;
 
@@ -292,9 +292,22 @@ impl Grave {
     }
 
     fn unlink(&self) {
-        if let Err(error) = unlink(&self.home.staging, self.name.as_str(), AtFlags::empty()) {
-            let user = self.home.meter.user();
-            tracing::warn!(%user, name = self.name, %error, "stays in staging until the store is next put in order");
+        let (user, staging, name) = (self.home.meter.user(), &self.home.staging, self.name.as_str());
+        let unlinked = match self.was_last {
+            true => unlink(staging, name, AtFlags::empty()).map(|()| None),
+            false => unlink_shared(staging, name),
+        };
+        match unlinked {
+            Ok(None) => {}
+            Ok(Some(identity)) => {
+                if let Err(error) = self.home.undertaker().give_back(&[identity]) {
+                    tracing::error!(%user, %error, "a file is counted that is gone; `netdisk admin fsck` counts anew");
+                }
+                self.home.meter.doubt();
+            }
+            Err(error) => {
+                tracing::warn!(%user, name, %error, "stays in staging until the store is next put in order");
+            }
         }
     }
 }
