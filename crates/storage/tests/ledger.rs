@@ -4,6 +4,7 @@ use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use netdisk_model::{Digest, Limits, Password, RemotePath, UserName};
@@ -222,6 +223,18 @@ async fn names_of_one_file_that_go_together_give_back_what_it_counts() {
     fs::hard_link(fixture.file("d/a"), fixture.file("d/b")).expect("linked");
     fixture.home.remove(&path("/d"), Removal::Tree).await.expect("removed");
     assert_eq!(fixture.used().await, (0, 0));
+}
+
+/// One that hangs, in another process, has all changes stand still.
+#[tokio::test]
+async fn a_store_that_is_closed_waits_for_no_backup() {
+    let Fixture { store, home, data } = Fixture::new().await;
+    let lock = File::open(data.path().join("changes.lock")).expect("there");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).expect("nobody has it");
+    let change = tokio::spawn(async move { home.make_directory(&path("/d")).await });
+    drop(store);
+    let given_up = tokio::time::timeout(Duration::from_secs(10), change).await.expect("it waits no more");
+    assert!(matches!(given_up.expect("no panic"), Err(StorageError::Io(_))));
 }
 
 /// Nobody fills the disk with beginnings.

@@ -23,7 +23,7 @@ use super::home::HomeState;
 use super::identity::{Found, Identity};
 use super::ledger::Ledger;
 use super::meter::Reservation;
-use super::staging::{unlink, unlink_shared};
+use super::staging::{Run, unlink, unlink_shared};
 use super::sync::sync_directory;
 use crate::error::StorageError;
 
@@ -81,6 +81,7 @@ pub(super) struct Committer {
     database: Database,
     /// Shared by each group; whoever wants the trees to stand still has it alone.
     freeze: Arc<Freeze>,
+    run: Run,
 }
 
 #[derive(Default)]
@@ -97,8 +98,8 @@ impl std::fmt::Debug for Queue {
 }
 
 impl Committer {
-    pub(super) fn new(database: Database, freeze: Freeze) -> Self {
-        Self { queue: Arc::default(), database, freeze: Arc::new(freeze) }
+    pub(super) fn new(database: Database, freeze: Freeze, run: Run) -> Self {
+        Self { queue: Arc::default(), database, freeze: Arc::new(freeze), run }
     }
 
     /// Hands a change in; it is carried through whoever still waits for it.
@@ -134,7 +135,7 @@ impl Committer {
     }
 
     fn commit(&self, group: Vec<Box<dyn Change>>) {
-        let frozen = self.freeze.share().map_err(StorageError::from);
+        let frozen = self.freeze.share(&self.run).map_err(StorageError::from);
         let group = step(group, |change| match &frozen {
             Ok(()) => change.prepare(),
             Err(error) => Err(error.again()),
