@@ -158,6 +158,22 @@ async fn a_crash_before_the_name_counts_nothing() {
     assert_eq!(fixture.home.begin_upload(resumable()).await.expect("begun").offset(), 8);
 }
 
+/// Whoever resumes it may be there before the store is put in order.
+#[tokio::test]
+async fn a_resumed_upload_that_a_crash_left_counted_counts_once_or_not_at_all() {
+    let fixture = Fixture::new().await;
+    fixture.store.set_limits(&alice(), Limits { bytes: Some(7), files: Some(1) }).await.expect("set");
+    let resumable = || UploadSpec { size: Some(5), resume: Some("key".parse().expect("a key")), ..spec("/r") };
+    drop(fixture.home.begin_upload(resumable()).await.expect("begun"));
+    let kept = fs::read_dir(fixture.file("../staging")).expect("there").next().expect("kept").expect("an entry").path();
+    fixture.put("/r", b"12345").await;
+    fs::rename(fixture.file("r"), kept).expect("moved");
+    let partial = fixture.home.begin_upload(resumable()).await.expect("it is not counted beside itself");
+    assert_eq!(partial.offset(), 5);
+    assert!(matches!(partial.commit(Digest::of(b"other")).await, Err(StorageError::DigestMismatch)));
+    assert_eq!(fixture.used().await, (0, 0));
+}
+
 /// What is replaced or removed has a name in staging until its row is forgotten.
 #[tokio::test]
 async fn a_crash_behind_an_overwrite_or_a_removal_gives_back_what_is_gone() {

@@ -100,6 +100,11 @@ impl Staged {
             replaced: replaced_len,
         });
         let kept = staged.kept()?;
+        if kept > 0 && staged.copied_from.is_none() {
+            // A crash on the way to its name has left its row: it is counted anew when it is committed.
+            staged.home.undertaker().give_back(&[Found::of(&staged.file)?.identity])?;
+            staged.home.meter.doubt();
+        }
         if kept == 0 && staged.spec.resume.is_some() {
             let used = staged.home.meter.usage()?;
             let budget = used.limits.bytes.map_or(u64::MAX, |max| max.saturating_sub(used.bytes));
