@@ -117,6 +117,13 @@ impl Staged {
             }
             reserved => reserved,
         };
+        let reserved = match reserved {
+            // There is room for one. Most often it is the same client, and its old connection is given up soon.
+            Err(StorageError::QuotaExceeded { .. } | StorageError::Full { .. }) if staged.copied_from.is_some() => {
+                Err(StorageError::UnderWay)
+            }
+            reserved => reserved,
+        };
         if let Err(error) = reserved {
             // Nothing is kept that there is no room for.
             if kept == 0 {
