@@ -11,7 +11,6 @@
 //! after a crash, whatever is in staging gives back what it counts, and nothing else has to be remembered.
 
 use std::collections::{HashMap, HashSet};
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use netdisk_model::RemotePath;
@@ -23,6 +22,7 @@ use super::home::HomeState;
 use super::identity::{Found, Identity};
 use super::ledger::Ledger;
 use super::meter::Reservation;
+use super::parents::{Directory, Parents};
 use super::people::usage;
 use super::staging::unlink;
 use super::sync::sync_directory;
@@ -41,7 +41,7 @@ pub(super) trait Change: Send {
     fn target(&self) -> Option<&RemotePath>;
 
     /// Checks and opens what it needs. Nothing in the tree changes.
-    fn prepare(&mut self) -> Result<(), StorageError>;
+    fn prepare(&mut self, parents: &mut Parents) -> Result<(), StorageError>;
 
     /// The file of which the ledger must know before it gets its name.
     fn recorded(&self) -> Option<Identity> {
@@ -59,7 +59,7 @@ pub(super) trait Change: Send {
     }
 
     /// Makes it so. Gives the directories that must be synced.
-    fn perform(&mut self) -> Result<Vec<OwnedFd>, StorageError>;
+    fn perform(&mut self) -> Result<Vec<Directory>, StorageError>;
 
     /// A file that has lost its name in the tree and lies in staging under this one now.
     fn grave(&mut self) -> Option<String> {
@@ -136,8 +136,9 @@ impl Committer {
 
     fn commit(&self, group: Vec<Box<dyn Change>>) {
         let frozen = self.freeze.share().map_err(StorageError::from);
+        let mut parents = Parents::default();
         let group = step(group, |change| match &frozen {
-            Ok(()) => change.prepare(),
+            Ok(()) => change.prepare(&mut parents),
             Err(error) => Err(error.again()),
         });
         let group = self.record(group);
@@ -306,13 +307,12 @@ impl Grave {
 /// Performs a change and adds the directories that it needs synced to those of the group, each once.
 fn perform(
     change: &mut dyn Change,
-    directories: &mut HashMap<Identity, OwnedFd>,
+    directories: &mut HashMap<Identity, Directory>,
 ) -> Result<Vec<Identity>, StorageError> {
     let mut needed = Vec::new();
     for directory in change.perform()? {
-        let identity = Found::of(&directory)?.identity;
-        directories.entry(identity).or_insert(directory);
-        needed.push(identity);
+        needed.push(directory.identity);
+        directories.entry(directory.identity).or_insert(directory);
     }
     Ok(needed)
 }

@@ -24,6 +24,7 @@ mod keeper;
 mod ledger;
 mod listing;
 mod meter;
+mod parents;
 mod people;
 mod removal;
 mod sabotage;

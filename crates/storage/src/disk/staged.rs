@@ -15,7 +15,8 @@ use super::ledger::FileRow;
 use super::meter::{Reservation, Room};
 use super::sabotage::{self, Sabotage};
 use super::staging::{self, Kind, Resumable};
-use super::store::{Store, check_target, open_target};
+use super::parents::Parents;
+use super::store::{Store, check_target};
 use super::sync::sync_file;
 use crate::error::StorageError;
 use crate::home::{Stored, UploadSpec};
@@ -60,8 +61,12 @@ enum AtDrop {
 
 impl Staged {
     /// Makes or finds the staged file; gives how many bytes it holds already. Blocks.
-    pub(super) fn open(home: Arc<HomeState>, spec: UploadSpec) -> Result<(Box<Self>, u64), StorageError> {
-        let replaced = check_target(&home, &spec)?;
+    pub(super) fn open(
+        home: Arc<HomeState>,
+        spec: UploadSpec,
+        parents: &mut Parents,
+    ) -> Result<(Box<Self>, u64), StorageError> {
+        let replaced = check_target(&home, &spec, parents)?;
         if sabotage::is(Sabotage::InPlace) {
             return Self::open_in_place(home, spec);
         }
@@ -124,7 +129,7 @@ impl Staged {
 
     /// What [`Sabotage::InPlace`] has for a staged file: the file itself. Blocks.
     fn open_in_place(home: Arc<HomeState>, spec: UploadSpec) -> Result<(Box<Self>, u64), StorageError> {
-        let (parent, name) = open_target(&home, &spec.path)?;
+        let (parent, name) = Parents::default().open_target(&home, &spec.path)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&parent, name, flags, FILE_MODE)?.into();
         let reservation = home.meter.reserve(&home.staging, Room::default())?;

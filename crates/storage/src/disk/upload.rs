@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 
 use super::home::HomeState;
 use super::identity::Found;
+use super::parents::Parents;
 use super::sabotage::{self, Sabotage};
 use super::staged::Staged;
 use crate::door::finish;
@@ -53,7 +54,7 @@ impl DiskPartialFile {
     pub(super) async fn begin(home: Arc<HomeState>, spec: UploadSpec) -> Result<Box<dyn PartialFile>, StorageError> {
         let declared = spec.size;
         let its_home = home.clone();
-        let (mut staged, kept) = home.door.run(move || Staged::open(its_home, spec)).await?;
+        let (mut staged, kept) = home.door.run(move || Staged::open(its_home, spec, &mut Parents::default())).await?;
         let mut received = 0;
         // In slices, so that a long prefix holds nobody up at the door.
         while received < kept {
