@@ -75,16 +75,7 @@ pub trait Home: Debug + Send + Sync {
     /// # Errors
     /// For each file those of [`Home::begin_upload`] and [`PartialFile::commit`].
     async fn store(&self, files: Vec<WholeFile>) -> Vec<Result<Stored, StorageError>> {
-        let mut outcomes = Vec::with_capacity(files.len());
-        for WholeFile { spec, data, claimed } in files {
-            let upload = async {
-                let mut partial = self.begin_upload(spec).await?;
-                partial.write(data).await?;
-                partial.commit(claimed).await
-            };
-            outcomes.push(upload.await);
-        }
-        outcomes
+        one_by_one(self, files).await
     }
 
     /// Opens a file for reading from `offset`. What is opened stays readable as it was, whatever replaces it.
@@ -93,6 +84,24 @@ pub trait Home: Debug + Send + Sync {
     /// [`StorageError::NotFound`], [`StorageError::NotAFile`], [`StorageError::Changed`] when the file is shorter than
     /// `offset`.
     async fn open(&self, path: &RemotePath, offset: u64) -> Result<Box<dyn StoredFile>, StorageError>;
+}
+
+/// Stores files by one upload after the other.
+pub(crate) async fn one_by_one<H: Home + ?Sized>(
+    home: &H,
+    files: Vec<WholeFile>,
+) -> Vec<Result<Stored, StorageError>> {
+    let mut outcomes = Vec::with_capacity(files.len());
+    for WholeFile { mut spec, data, claimed } in files {
+        spec.resume = None;
+        let upload = async {
+            let mut partial = home.begin_upload(spec).await?;
+            partial.write(data).await?;
+            partial.commit(claimed).await
+        };
+        outcomes.push(upload.await);
+    }
+    outcomes
 }
 
 /// How far a listing reaches.

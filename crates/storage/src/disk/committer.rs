@@ -104,8 +104,13 @@ impl Committer {
 
     /// Hands a change in; it is carried through whoever still waits for it.
     pub(super) fn submit(&self, change: Box<dyn Change>) {
+        self.submit_all(vec![change]);
+    }
+
+    /// Hands changes in at once, to be made in their order.
+    pub(super) fn submit_all(&self, changes: Vec<Box<dyn Change>>) {
         let mut queue = self.lock();
-        queue.waiting.push(change);
+        queue.waiting.extend(changes);
         if !queue.is_running {
             queue.is_running = true;
             let committer = self.clone();

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use netdisk_model::{Digest, Usage, UserName};
+use netdisk_model::{Digest, Usage, UserName, Version};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::identity::{Found, Identity};
+use super::identity::{Found, Identity, version};
 use super::people::usage;
 use crate::error::{Quota, StorageError};
 
@@ -28,6 +28,11 @@ pub(super) struct FileRow {
 }
 
 impl FileRow {
+    /// The version of the file, as long as it fits.
+    pub(super) fn version(&self) -> Version {
+        version(self.identity, self.size, self.modified_ns)
+    }
+
     /// Whether the file is still what it was when the row was written, as far as the file system tells.
     pub(super) fn fits(&self, found: &Found) -> bool {
         (self.identity, self.size, self.modified_ns) == (found.identity, found.size, found.modified_ns)

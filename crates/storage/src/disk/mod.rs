@@ -36,6 +36,7 @@ mod tokens;
 mod tree;
 mod upload;
 mod visit;
+mod whole;
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};

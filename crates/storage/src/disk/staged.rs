@@ -30,6 +30,9 @@ const KEPT_MAX: usize = 256;
 /// Bytes of an unknown size that are promised at once.
 const PROMISE_LEN: u64 = 16 * 1024 * 1024;
 
+/// Whoever waits for what comes of an upload.
+pub(super) type Done = oneshot::Sender<Result<Stored, StorageError>>;
+
 /// A file in staging.
 pub(super) struct Staged {
     pub(super) home: Arc<HomeState>,
@@ -104,7 +107,7 @@ impl Staged {
             promised,
             replaced: replaced_len,
         });
-        let kept = staged.kept()?;
+        let kept = if staged.spec.resume.is_some() { staged.kept()? } else { 0 };
         if kept == 0 && staged.spec.resume.is_some() {
             let used = staged.home.meter.usage()?;
             let budget = used.limits.bytes.map_or(u64::MAX, |max| max.saturating_sub(used.bytes));
@@ -228,20 +231,26 @@ impl Staged {
     }
 
     /// Compares the digest and hands the file in to get its name; `done` is told what came of it. Blocks.
-    pub(super) fn commit(mut self: Box<Self>, claimed: Digest, done: oneshot::Sender<Result<Stored, StorageError>>) {
+    pub(super) fn commit(self: Box<Self>, claimed: Digest, done: Done) {
+        let committer = self.home.committer.clone();
+        if let Some(store) = self.into_change(claimed, done) {
+            committer.submit(store);
+        }
+    }
+
+    /// Compares the digest; gives the change that names the file, or tells `done` why there is none. Blocks.
+    pub(super) fn into_change(mut self: Box<Self>, claimed: Digest, done: Done) -> Option<Box<Store>> {
         // What fails from here on would fail again: nothing is kept.
         if !sabotage::is(Sabotage::InPlace) {
             self.discard();
         }
         match self.seal(claimed) {
-            Ok((row, needs_sync)) => {
-                let committer = self.home.committer.clone();
-                committer.submit(Box::new(Store::new(self, row, needs_sync, done)));
-            }
+            Ok((row, needs_sync)) => Some(Box::new(Store::new(self, row, needs_sync, done))),
             Err(error) => {
                 // Whoever hears of it may try again at once.
                 drop(self);
                 drop(done.send(Err(error)));
+                None
             }
         }
     }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use netdisk_model::{EntryKind, RemotePath};
 use rustix::fs::{AtFlags, RenameFlags};
 use rustix::io::Errno;
-use tokio::sync::oneshot;
 
 use super::committer::Change;
 use super::home::HomeState;
@@ -16,7 +15,7 @@ use super::ledger::{FileRow, Ledger};
 use super::meter::Reservation;
 use super::parents::{Directory, Parents};
 use super::sabotage::{self, Sabotage};
-use super::staged::Staged;
+use super::staged::{Done, Staged};
 use super::staging::{self, Kind};
 use super::sync::sync_file;
 use crate::error::StorageError;
@@ -32,7 +31,7 @@ pub(super) struct Store {
     replaced: Option<Found>,
     /// Where that one lies in staging.
     grave: Option<String>,
-    done: oneshot::Sender<Result<Stored, StorageError>>,
+    done: Done,
 }
 
 impl Store {
@@ -41,7 +40,7 @@ impl Store {
         staged: Box<Staged>,
         row: FileRow,
         needs_sync: bool,
-        done: oneshot::Sender<Result<Stored, StorageError>>,
+        done: Done,
     ) -> Self {
         Self { staged, row, needs_sync, parent: None, replaced: None, grave: None, done }
     }
@@ -123,8 +122,7 @@ impl Change for Store {
 
     fn answer(self: Box<Self>, outcome: Result<(), StorageError>) {
         let FileRow { size, digest, .. } = self.row;
-        let stored =
-            outcome.and_then(|()| Ok(Stored { size, digest, version: Found::of(&self.staged.file)?.version() }));
+        let stored = outcome.map(|()| Stored { size, digest, version: self.row.version() });
         let Self { mut staged, done, .. } = *self;
         staged.end_promise();
         if stored.is_err() {

@@ -90,6 +90,13 @@ impl Drop for DiskPartialFile {
     }
 }
 
+/// What came of a commit.
+pub(super) async fn outcome(
+    stored: oneshot::Receiver<Result<Stored, StorageError>>,
+) -> Result<Stored, StorageError> {
+    stored.await.unwrap_or_else(|_| Err(StorageError::Io(io::Error::other("the commit was given up"))))
+}
+
 #[async_trait]
 impl PartialFile for DiskPartialFile {
     fn offset(&self) -> u64 {
@@ -128,6 +135,6 @@ impl PartialFile for DiskPartialFile {
             return Ok(Stored { size: self.received, digest: claimed, version });
         }
         drop(self.home.door.start(move || staged.commit(claimed, done)).await);
-        stored.await.unwrap_or_else(|_| Err(StorageError::Io(io::Error::other("the commit was given up"))))
+        outcome(stored).await
     }
 }
