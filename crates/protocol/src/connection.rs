@@ -71,6 +71,22 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         self.outgoing.send(message).await
     }
 
+    /// Puts one message into the buffer, once there is room; sent with the next flush, or before. Not cancel safe.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub async fn feed_message<T: Serialize>(&mut self, message: &T) -> Result<(), ConnectionError> {
+        self.outgoing.feed_message(message).await
+    }
+
+    /// Sends what was put into the buffer. Not cancel safe.
+    ///
+    /// # Errors
+    /// When the stream fails or the deadline passes.
+    pub async fn flush(&mut self) -> Result<(), ConnectionError> {
+        self.outgoing.flush().await
+    }
+
     /// Sends file bytes, at most [`crate::limits::DATA_LEN_MAX`]; flushed with the message that ends the body. Says what
     /// the peer said, where it stopped listening. Not cancel safe.
     pub(crate) async fn feed_data(&mut self, data: Bytes) -> Result<(), ConnectionError> {

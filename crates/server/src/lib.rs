@@ -22,6 +22,7 @@ mod listener;
 mod listing;
 mod refusal;
 mod session;
+mod small;
 mod tls;
 mod transfer;
 

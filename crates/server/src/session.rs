@@ -7,17 +7,18 @@ use std::time::Instant;
 
 use netdisk_model::{RemotePath, ResumeKey, Token, Version};
 use netdisk_protocol::{
-    BodyStart, Claim, Connection, ConnectionError, Fault, FaultCode, HEARTBEAT_INTERVAL, Numbered, Reply, Request,
+    BodyStart, Claim, Connection, ConnectionError, Fault, FaultCode, Numbered, Reply, Request,
     Stop, send_body,
 };
 use netdisk_storage::{Account, Depth, Existing, Removal, StorageError, Stored, StoredFile, UploadSpec};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::commits::{Commits, Committed};
+use crate::commits::Commits;
 use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT, SMALL_LEN, STANDING_INTERVAL};
 use crate::listener::Server;
 use crate::listing::send_listing;
 use crate::refusal;
+use crate::small::Small;
 use crate::transfer::{Download, Upload, recv_upload};
 
 /// A user who is in. Holds their home and nothing else of the store.
@@ -55,7 +56,7 @@ impl Session {
         server: &Server,
         connection: &mut Connection<S>,
     ) -> Result<(), ConnectionError> {
-        let mut commits = Commits::default();
+        let mut commits = Commits::new(self.account.home.clone());
         loop {
             connection.set_deadline(IDLE_TIMEOUT);
             let request = match self.recv_beside(server, connection, &mut commits).await? {
@@ -76,19 +77,15 @@ impl Session {
                 Request::Upload { path, size: Some(size), modified, create, body: BodyStart::Now, .. }
                     if size <= SMALL_LEN =>
                 {
-                    let upload = self.begin_upload(path, Some(size), modified, existing(!create), None);
-                    let upload = connection.keep_alive(upload).await?;
-                    let received = recv_upload(connection, id, upload, BodyStart::Now, &server.stop_bodies()).await?;
-                    commits.begin(id, received);
-                    if commits.is_full() {
-                        self.answer_commit(connection, &mut commits).await?;
+                    let small = Small { size, modified, existing: existing(!create) };
+                    self.take_small(connection, id, path, small, &mut commits, &server.stop_bodies()).await?;
+                    while commits.is_full() {
+                        self.answer_commits(connection, &mut commits).await?;
                     }
                 }
                 message => {
                     // Replies come in the order of requests, and what is asked behind an upload is asked of what it stored.
-                    while !commits.is_empty() {
-                        self.answer_commit(connection, &mut commits).await?;
-                    }
+                    self.answer_all(connection, &mut commits).await?;
                     if self.answer(server, connection, id, message).await? == Next::Close {
                         return Ok(());
                     }
@@ -113,55 +110,7 @@ impl Session {
         }
     }
 
-    /// Waits for a request and answers commits meanwhile; `None` when there are no more of them.
-    async fn recv_beside<S: AsyncRead + AsyncWrite + Send>(
-        &self,
-        server: &Server,
-        connection: &mut Connection<S>,
-        commits: &mut Commits,
-    ) -> Result<Option<Numbered<Request>>, ConnectionError> {
-        while !commits.is_empty() {
-            let committed = tokio::select! {
-                biased;
-                () = server.stopping() => None,
-                committed = commits.next() => committed,
-                () = tokio::time::sleep(HEARTBEAT_INTERVAL) => None,
-                request = connection.recv() => match request? {
-                    Some(request) => return Ok(Some(request)),
-                    None => None,
-                },
-            };
-            match committed {
-                Some(committed) => self.reply_commit(connection, committed).await?,
-                // The server stops, the disk is slow, or the client has said all that it wanted to.
-                None => self.answer_commit(connection, commits).await?,
-            }
-        }
-        Ok(None)
-    }
-
-    /// Waits for one commit and answers it.
-    async fn answer_commit<S: AsyncRead + AsyncWrite>(
-        &self,
-        connection: &mut Connection<S>,
-        commits: &mut Commits,
-    ) -> Result<(), ConnectionError> {
-        match connection.keep_alive(commits.next()).await? {
-            Some(committed) => self.reply_commit(connection, committed).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn reply_commit<S: AsyncRead + AsyncWrite>(
-        &self,
-        connection: &mut Connection<S>,
-        Committed { id, outcome }: Committed,
-    ) -> Result<(), ConnectionError> {
-        let outcome = outcome.map(|(path, stored)| self.stored(&path, stored));
-        reply(connection, id, outcome).await
-    }
-
-    fn stored(&self, path: &RemotePath, stored: Stored) -> Reply {
+    pub(crate) fn stored(&self, path: &RemotePath, stored: Stored) -> Reply {
         let user = &self.account.user;
         tracing::info!(peer = %self.peer, %user, ?path, size = stored.size, digest = %stored.digest, "stored");
         Reply::Stored { size: stored.size, digest: stored.digest, version: stored.version }
@@ -326,7 +275,11 @@ impl Session {
         resume: Option<ResumeKey>,
     ) -> Result<Upload, Fault> {
         let path = path.check().map_err(refusal::of_path)?;
-        let spec = UploadSpec { path: path.clone(), size, modified, existing, resume };
+        self.begin(UploadSpec { path, size, modified, existing, resume }).await
+    }
+
+    pub(crate) async fn begin(&self, spec: UploadSpec) -> Result<Upload, Fault> {
+        let path = spec.path.clone();
         match self.account.home.begin_upload(spec).await {
             Ok(partial) => Ok(Upload { path, partial }),
             Err(error) => Err(refusal::of_creation(&path, &error)),
