@@ -8,7 +8,8 @@ use bytes::Bytes;
 use netdisk_model::{Digest, Entry, EntryKind, Limits, Password, RemotePath, ResumeKey, Usage, UserName};
 
 use crate::{
-    Accounts, AccountsError, Depth, Existing, Home, Quota, Removal, Standing, StorageError, Stored, UploadSpec, WholeFile,
+    Accounts, AccountsError, Depth, Existing, Home, Quota, Removal, Standing, StorageError, Stored, UploadSpec,
+    WholeFile,
 };
 
 /// Makes a test of each law; `$open` is an expression that gives `(store, guard)`: an `Arc<dyn Accounts>` over an empty

@@ -36,12 +36,7 @@ pub(super) struct Store {
 
 impl Store {
     /// A file whose content is whole; `needs_sync` where that is not on the disk yet.
-    pub(super) fn new(
-        staged: Box<Staged>,
-        row: FileRow,
-        needs_sync: bool,
-        done: Done,
-    ) -> Self {
+    pub(super) fn new(staged: Box<Staged>, row: FileRow, needs_sync: bool, done: Done) -> Self {
         Self { staged, row, needs_sync, parent: None, replaced: None, grave: None, done }
     }
 }

@@ -91,9 +91,7 @@ impl Drop for DiskPartialFile {
 }
 
 /// What came of a commit.
-pub(super) async fn outcome(
-    stored: oneshot::Receiver<Result<Stored, StorageError>>,
-) -> Result<Stored, StorageError> {
+pub(super) async fn outcome(stored: oneshot::Receiver<Result<Stored, StorageError>>) -> Result<Stored, StorageError> {
     stored.await.unwrap_or_else(|_| Err(StorageError::Io(io::Error::other("the commit was given up"))))
 }
 
