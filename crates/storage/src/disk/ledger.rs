@@ -69,11 +69,13 @@ pub(super) struct Ledger<'a> {
     transaction: &'a Transaction<'a>,
     /// Bytes and files that came and went, by user.
     sums: BTreeMap<UserName, (i64, i64)>,
+    /// What users used before that, where it was asked.
+    used: BTreeMap<UserName, Usage>,
 }
 
 impl<'a> Ledger<'a> {
     pub(super) fn open(transaction: &'a Transaction<'a>) -> Self {
-        Self { transaction, sums: BTreeMap::new() }
+        Self { transaction, sums: BTreeMap::new(), used: BTreeMap::new() }
     }
 
     /// How many bytes a file counts: none that nobody has counted.
@@ -82,8 +84,16 @@ impl<'a> Ledger<'a> {
     }
 
     /// Refuses what an account's quota does not hold: a file of `size`, where one that counts `replaced` goes.
-    pub(super) fn check_quota(&self, user: &UserName, size: u64, replaced: Option<u64>) -> Result<(), StorageError> {
-        let mut used = usage(self.transaction, user)?;
+    pub(super) fn check_quota(
+        &mut self,
+        user: &UserName,
+        size: u64,
+        replaced: Option<u64>,
+    ) -> Result<(), StorageError> {
+        let mut used = match self.used.get(user) {
+            Some(used) => *used,
+            None => *self.used.entry(user.clone()).or_insert(usage(self.transaction, user)?),
+        };
         let (bytes, files) = self.sums.get(user).copied().unwrap_or_default();
         used.bytes = used.bytes.saturating_add_signed(bytes);
         used.files = used.files.saturating_add_signed(files);
@@ -92,10 +102,20 @@ impl<'a> Ledger<'a> {
 
     /// Writes a row, in place of whatever had that inode before.
     pub(super) fn remember(&mut self, user: &UserName, row: &FileRow) -> Result<(), StorageError> {
-        self.forget_inode(user, row.identity.inode)?;
-        let insert =
-            "INSERT INTO files (user, inode, born, size, modified, digest, path) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        self.transaction.prepare_cached(insert)?.execute(params![
+        // Seldom has the inode been another file's whose row nobody has forgotten.
+        if self.insert(user, row)? == 0 {
+            self.forget_inode(user, row.identity.inode)?;
+            self.insert(user, row)?;
+        }
+        self.add(user, row.size.cast_signed(), 1);
+        Ok(())
+    }
+
+    /// Gives how many rows it wrote: none where the inode has one.
+    fn insert(&self, user: &UserName, row: &FileRow) -> Result<usize, StorageError> {
+        let insert = "INSERT INTO files (user, inode, born, size, modified, digest, path)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (user, inode) DO NOTHING";
+        Ok(self.transaction.prepare_cached(insert)?.execute(params![
             user.as_str(),
             row.identity.inode,
             row.identity.born_ns,
@@ -103,9 +123,7 @@ impl<'a> Ledger<'a> {
             row.modified_ns,
             row.digest.as_bytes(),
             row.path,
-        ])?;
-        self.add(user, row.size.cast_signed(), 1);
-        Ok(())
+        ])?)
     }
 
     /// Deletes the row of a file, if it has one, and gives back what it counted.
