@@ -84,13 +84,22 @@ pub trait Home: Debug + Send + Sync {
     /// [`StorageError::NotFound`], [`StorageError::NotAFile`], [`StorageError::Changed`] when the file is shorter than
     /// `offset`.
     async fn open(&self, path: &RemotePath, offset: u64) -> Result<Box<dyn StoredFile>, StorageError>;
+
+    /// Opens several files, each from its start; gives what came of each, in their order.
+    ///
+    /// # Errors
+    /// For each file those of [`Home::open`].
+    async fn open_all(&self, paths: &[RemotePath]) -> Vec<Result<Box<dyn StoredFile>, StorageError>> {
+        let mut opened = Vec::with_capacity(paths.len());
+        for path in paths {
+            opened.push(self.open(path, 0).await);
+        }
+        opened
+    }
 }
 
 /// Stores files by one upload after the other.
-pub(crate) async fn one_by_one<H: Home + ?Sized>(
-    home: &H,
-    files: Vec<WholeFile>,
-) -> Vec<Result<Stored, StorageError>> {
+pub(crate) async fn one_by_one<H: Home + ?Sized>(home: &H, files: Vec<WholeFile>) -> Vec<Result<Stored, StorageError>> {
     let mut outcomes = Vec::with_capacity(files.len());
     for WholeFile { mut spec, data, claimed } in files {
         spec.resume = None;

@@ -170,4 +170,9 @@ impl Home for DiskHome {
         let path = path.clone();
         self.0.run(move |home| DiskFile::open(home, &path, offset)).await
     }
+
+    async fn open_all(&self, paths: &[RemotePath]) -> Vec<Result<Box<dyn StoredFile>, StorageError>> {
+        let (home, paths) = (self.0.clone(), paths.to_vec());
+        self.0.door.run(move || DiskFile::open_all(&home, paths)).await
+    }
 }
