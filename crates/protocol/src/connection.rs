@@ -4,6 +4,7 @@ mod error;
 mod incoming;
 mod outgoing;
 mod pace;
+mod queue;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -124,6 +125,11 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     /// As [`Connection::recv_frame`]; when file bytes come, or a message that is no `T`.
     pub async fn recv<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ConnectionError> {
         self.incoming.recv().await
+    }
+
+    /// The next message, if it has come already and is wanted; whatever else has come is left for later. Does not wait.
+    pub fn try_recv<T: DeserializeOwned>(&mut self, is_wanted: impl FnOnce(&T) -> bool) -> Option<T> {
+        self.incoming.try_recv(is_wanted)
     }
 
     /// Looks, without waiting, whether the peer wants the body `id` to stop. What else it sent is kept in order.

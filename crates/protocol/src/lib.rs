@@ -27,7 +27,7 @@ mod peek;
 mod reply;
 mod request;
 
-pub use body::{BodyPart, Chunk, Sink, Source, Stop, recv_body, refuse_body, send_body};
+pub use body::{BodyPart, Chunk, Sink, Source, Stop, feed_body, recv_body, refuse_body, send_body};
 pub use claim::Claim;
 pub use codec::FrameCodec;
 pub use connection::{Connection, ConnectionError, HEARTBEAT_INTERVAL, Incoming, Outgoing};

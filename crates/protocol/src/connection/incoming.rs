@@ -32,6 +32,8 @@ pub struct Incoming<S> {
     pub(super) reader: FramedRead<ReadHalf<S>, FrameCodec>,
     /// Read ahead while a body was being sent: at most [`WINDOW`] frames, at most the last of them file bytes.
     read_ahead: VecDeque<Frame>,
+    /// Why the stream failed, where nobody has heard of it yet.
+    failed: Option<ConnectionError>,
     pub(super) deadline: Duration,
     admitted: bool,
 }
@@ -39,7 +41,7 @@ pub struct Incoming<S> {
 impl<S: AsyncRead + AsyncWrite> Incoming<S> {
     pub(super) fn new(reader: ReadHalf<S>, deadline: Duration) -> Self {
         let reader = FramedRead::new(reader, FrameCodec::new());
-        Self { reader, read_ahead: VecDeque::new(), deadline, admitted: false }
+        Self { reader, read_ahead: VecDeque::new(), failed: None, deadline, admitted: false }
     }
 
     pub(super) fn admit(&mut self) {
@@ -70,6 +72,9 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
     pub async fn recv_frame(&mut self) -> Result<Option<Frame>, ConnectionError> {
         if let Some(frame) = self.read_ahead.pop_front() {
             return Ok(Some(frame));
+        }
+        if let Some(error) = self.failed.take() {
+            return Err(error);
         }
         let mut heard = Instant::now();
         loop {
@@ -125,6 +130,28 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
         }
     }
 
+    /// The next message, if it has come already and is wanted; whatever else has come is left for later. Does not wait.
+    pub fn try_recv<T: DeserializeOwned>(&mut self, is_wanted: impl FnOnce(&T) -> bool) -> Option<T> {
+        let frame = match self.read_ahead.pop_front() {
+            Some(frame) => frame,
+            None => match self.reader.next().now_or_never()?? {
+                Ok(frame) => frame,
+                Err(error) => {
+                    self.failed = Some(error);
+                    return None;
+                }
+            },
+        };
+        let message = match &frame {
+            Frame::Message(payload) => serde_json::from_slice(payload).ok().filter(is_wanted),
+            Frame::Heartbeat | Frame::Data(_) => None,
+        };
+        if message.is_none() && frame != Frame::Heartbeat {
+            self.read_ahead.push_front(frame);
+        }
+        message
+    }
+
     /// Looks, without waiting, whether the peer wants the body `id` to stop. What else it sent is kept in order.
     ///
     /// Looks no further than the first file bytes of a pipelined upload: an abort behind them comes too late, which
@@ -170,7 +197,6 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
             }
         }
     }
-
 
     /// Reads and discards for a moment what the peer still sends.
     pub(super) async fn discard(&mut self) {
