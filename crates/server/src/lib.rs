@@ -14,6 +14,7 @@
 
 mod commits;
 mod credentials;
+mod downloads;
 mod gate;
 mod handshake;
 mod limiter;

@@ -41,6 +41,9 @@ pub const BATCH_LEN_MAX: usize = 64;
 /// And so many bytes of them, beyond which one more may go: what a session holds in memory is bounded by it.
 pub const BATCH_BYTES_MAX: usize = 256 * 1024;
 
+/// Downloads that are opened together where a client has asked for so many already. Each holds a descriptor.
+pub const DOWNLOADS_MAX: usize = 16;
+
 /// How often a session asks whether its account is let in still.
 pub const STANDING_INTERVAL: Duration = Duration::from_secs(2);
 

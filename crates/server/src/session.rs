@@ -5,21 +5,21 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use netdisk_model::{RemotePath, ResumeKey, Token, Version};
+use netdisk_model::{RemotePath, ResumeKey, Token};
 use netdisk_protocol::{
-    BodyStart, Claim, Connection, ConnectionError, Fault, FaultCode, Numbered, Reply, Request,
-    Stop, send_body,
+    BodyStart, Claim, Connection, ConnectionError, Fault, FaultCode, Numbered, Reply, Request, Stop,
 };
-use netdisk_storage::{Account, Depth, Existing, Removal, StorageError, Stored, StoredFile, UploadSpec};
+use netdisk_storage::{Account, Depth, Existing, Removal, StorageError, Stored, UploadSpec};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::commits::Commits;
+use crate::downloads::Wanted;
 use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT, SMALL_LEN, STANDING_INTERVAL};
 use crate::listener::Server;
 use crate::listing::send_listing;
 use crate::refusal;
 use crate::small::Small;
-use crate::transfer::{Download, Upload, recv_upload};
+use crate::transfer::{Upload, recv_upload};
 
 /// A user who is in. Holds their home and nothing else of the store.
 #[derive(Debug)]
@@ -30,12 +30,6 @@ pub(crate) struct Session {
     pub(crate) peer: SocketAddr,
     /// When it was last asked whether the account is let in.
     asked_at: Instant,
-}
-
-/// What a client has of a file already.
-struct Known {
-    offset: u64,
-    version: Option<Version>,
 }
 
 /// Whether the session goes on after a request.
@@ -163,7 +157,9 @@ impl Session {
                 }
             }
             Request::Download { path, offset, version } => {
-                return self.download(connection, id, path, Known { offset, version }, &server.stop_bodies()).await;
+                let wanted = Wanted { id, path, offset, version };
+                self.download(connection, wanted, &server.stop_bodies()).await?;
+                return Ok(Next::Request);
             }
         };
         reply(connection, id, outcome).await?;
@@ -284,50 +280,6 @@ impl Session {
             Ok(partial) => Ok(Upload { path, partial }),
             Err(error) => Err(refusal::of_creation(&path, &error)),
         }
-    }
-
-    /// Opens a file for sending what the client lacks: from its offset, or from the start where it has part of another
-    /// version.
-    async fn open(&self, path: &RemotePath, known: Known) -> Result<(u64, Box<dyn StoredFile>), StorageError> {
-        let home = &self.account.home;
-        let Some(version) = known.version else { return Ok((known.offset, home.open(path, known.offset).await?)) };
-        match home.open(path, known.offset).await {
-            Ok(file) if file.entry().version.as_ref() == Some(&version) => Ok((known.offset, file)),
-            Ok(_) | Err(StorageError::Changed) => Ok((0, home.open(path, 0).await?)),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn download<S: AsyncRead + AsyncWrite>(
-        &self,
-        connection: &mut Connection<S>,
-        id: u64,
-        path: Claim<RemotePath>,
-        known: Known,
-        stop: &Stop,
-    ) -> Result<Next, ConnectionError> {
-        let opened = match path.check() {
-            Ok(path) => match connection.keep_alive(self.open(&path, known)).await? {
-                Ok((offset, file)) => Ok((offset, Download { path, file })),
-                Err(error) => Err(refusal::of_storage(&path, &error)),
-            },
-            Err(error) => Err(refusal::of_path(error)),
-        };
-        let (offset, mut download) = match opened {
-            Ok(opened) => opened,
-            Err(fault) => {
-                reply(connection, id, Err(fault)).await?;
-                return Ok(Next::Request);
-            }
-        };
-        let ready = Reply::Ready { offset, entry: Some(download.file.entry().clone()) };
-        connection.send(&Numbered::new(id, ready)).await?;
-        let (path, user) = (download.path.clone(), &self.account.user);
-        match send_body(connection, id, &mut download, stop).await? {
-            Ok(digest) => tracing::info!(peer = %self.peer, %user, ?path, %digest, "sent"),
-            Err(fault) => tracing::info!(peer = %self.peer, %user, ?path, code = %fault.code, "not sent"),
-        }
-        Ok(Next::Request)
     }
 }
 
