@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
 use netdisk_model::{Digest, RemotePath};
 use netdisk_protocol::Fault;
-use netdisk_storage::{Home, Stored, WholeFile};
+use netdisk_storage::{Home, StorageError, Stored, WholeFile};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::limits::{BATCH_BYTES_MAX, BATCH_LEN_MAX, COMMITS_MAX};
@@ -39,6 +39,8 @@ pub(crate) struct Commits {
 pub(crate) struct Committed {
     pub(crate) id: u64,
     pub(crate) outcome: Result<(RemotePath, Stored), Fault>,
+    /// Whether the body would have been refused, had anybody looked before it came: the client is due an abort of it.
+    pub(crate) is_abort_due: bool,
 }
 
 impl Commits {
@@ -95,7 +97,7 @@ impl Commits {
                 }
                 Err(fault) => Err(fault),
             };
-            vec![Committed { id, outcome }]
+            vec![Committed { id, outcome, is_abort_due: false }]
         });
     }
 
@@ -159,12 +161,16 @@ async fn store(home: &dyn Home, batch: Vec<(u64, Result<WholeFile, Fault>)>) -> 
     }
     let mut outcomes = home.store(files).await.into_iter();
     let committed = requests.into_iter().map(|(id, path)| {
+        let mut is_abort_due = false;
         let outcome = path.and_then(|path| match outcomes.next() {
             Some(Ok(stored)) => Ok((path, stored)),
-            Some(Err(error)) => Err(refusal::of_creation(&path, &error)),
+            Some(Err(error)) => {
+                is_abort_due = !matches!(error, StorageError::SizeMismatch { .. } | StorageError::DigestMismatch);
+                Err(refusal::of_creation(&path, &error))
+            }
             None => Err(refusal::internal(&"a file without an outcome")),
         });
-        Committed { id, outcome }
+        Committed { id, outcome, is_abort_due }
     });
     committed.collect()
 }

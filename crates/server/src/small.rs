@@ -4,7 +4,8 @@
 use futures::FutureExt as _;
 use netdisk_model::RemotePath;
 use netdisk_protocol::{
-    BodyStart, Claim, Connection, ConnectionError, HEARTBEAT_INTERVAL, Numbered, Reply, Request, Stop, refuse_body,
+    BodyPart, BodyStart, Claim, Connection, ConnectionError, HEARTBEAT_INTERVAL, Numbered, Reply, Request, Stop,
+    refuse_body,
 };
 use netdisk_storage::{Existing, UploadSpec};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -117,9 +118,17 @@ impl Session {
         connection: &mut Connection<S>,
         committed: Vec<Committed>,
     ) -> Result<(), ConnectionError> {
-        for Committed { id, outcome } in committed {
-            let outcome = outcome.map(|(path, stored)| self.stored(&path, stored));
-            connection.feed_message(&Numbered::new(id, outcome.unwrap_or_else(Reply::Fault))).await?;
+        for Committed { id, outcome, is_abort_due } in committed {
+            let reply = match outcome {
+                Ok((path, stored)) => self.stored(&path, stored),
+                Err(fault) => {
+                    if is_abort_due {
+                        connection.feed_message(&Numbered::new(id, BodyPart::Abort(fault.clone()))).await?;
+                    }
+                    Reply::Fault(fault)
+                }
+            };
+            connection.feed_message(&Numbered::new(id, reply)).await?;
         }
         connection.flush().await
     }
