@@ -12,6 +12,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use netdisk_model::RemotePath;
 use rustix::fs::AtFlags;
@@ -31,6 +32,12 @@ use crate::error::StorageError;
 /// Changes in one group: enough to share a sync, few enough that the first of them does not wait long for the last.
 const GROUP_LEN_MAX: usize = 128;
 
+/// Syncs of one group at once: as many as fill a disk's queue.
+const SYNCS_AT_ONCE: usize = 8;
+
+/// So long contents are synced one after the other: some disks are done before a thread has begun.
+const SYNC_ALONE_FOR: Duration = Duration::from_micros(200);
+
 /// A change of a tree, in the steps that a group of them takes together. All of them block.
 pub(super) trait Change: Send {
     /// Whose tree it is.
@@ -42,6 +49,11 @@ pub(super) trait Change: Send {
 
     /// Checks and opens what it needs. Nothing in the tree changes.
     fn prepare(&mut self, parents: &mut Parents) -> Result<(), StorageError>;
+
+    /// Sees content onto the disk that is not there yet; many do so at once.
+    fn sync(&mut self) -> Result<(), StorageError> {
+        Ok(())
+    }
 
     /// The file of which the ledger must know before it gets its name.
     fn recorded(&self) -> Option<Identity> {
@@ -146,7 +158,7 @@ impl Committer {
             Ok(()) => change.prepare(&mut parents),
             Err(error) => Err(error.again()),
         });
-        let group = self.record(group);
+        let group = self.record(sync_all(group));
         let mut directories = HashMap::new();
         let mut performed: Vec<(Box<dyn Change>, Vec<Identity>)> = Vec::new();
         let mut lost = Vec::new();
@@ -320,6 +332,30 @@ fn perform(
         directories.entry(directory.identity).or_insert(directory);
     }
     Ok(needed)
+}
+
+/// Syncs the contents of a group: side by side where the disk takes its time, since it takes hardly more of it for many.
+/// Those that fail are answered and drop out.
+fn sync_all(mut group: Vec<Box<dyn Change>>) -> Vec<Box<dyn Change>> {
+    let mut outcomes = Vec::with_capacity(group.len());
+    let began = Instant::now();
+    while outcomes.len() < group.len() && began.elapsed() < SYNC_ALONE_FOR {
+        let change = &mut group[outcomes.len()];
+        outcomes.push(change.sync());
+    }
+    let left = &mut group[outcomes.len()..];
+    if !left.is_empty() {
+        let share = left.len().div_ceil(SYNCS_AT_ONCE);
+        let sync = |changes: &mut [Box<dyn Change>]| changes.iter_mut().map(|change| change.sync()).collect::<Vec<_>>();
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = left.chunks_mut(share).map(|share| scope.spawn(move || sync(share))).collect();
+            for thread in threads {
+                outcomes.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+        });
+    }
+    let mut outcomes = outcomes.into_iter();
+    step(group, |_| outcomes.next().unwrap_or(Ok(())))
 }
 
 /// Lets each change take a step; those that fail are answered and drop out.

@@ -54,7 +54,11 @@ impl Change for Store {
         let (parent, name) = parents.open_target(&self.staged.home, &self.staged.spec.path)?;
         self.replaced = look_at_target(&parent, name, self.staged.spec.existing)?;
         self.parent = Some(parent);
-        if self.needs_sync {
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), StorageError> {
+        if std::mem::take(&mut self.needs_sync) {
             sync_file(&self.staged.file)?;
         }
         Ok(())
