@@ -24,6 +24,7 @@ mod listing;
 mod refusal;
 mod session;
 mod small;
+mod socket;
 mod tls;
 mod transfer;
 
