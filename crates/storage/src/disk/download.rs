@@ -56,7 +56,8 @@ impl DiskFile {
         if offset > entry.size {
             return Err(StorageError::Changed);
         }
-        Ok(Self::new(home.door.clone(), entry, offset, reader, &mut { CHUNK_LEN }))
+        let mut room = CHUNK_LEN;
+        Ok(Box::new(Self::new(home.door.clone(), entry, offset, reader, &mut room)))
     }
 
     /// Opens files, each from its start. Blocks.
@@ -66,13 +67,13 @@ impl DiskFile {
         let opened = paths.into_iter().zip(readers).map(|(path, reader)| {
             let reader = reader?;
             let entry = reader.entry(path);
-            Ok(Self::new(home.door.clone(), entry, 0, reader, &mut room))
+            Ok(Box::new(Self::new(home.door.clone(), entry, 0, reader, &mut room)) as Box<dyn StoredFile>)
         });
         opened.collect()
     }
 
     /// Reads a file of at most `room` bytes at once: then nobody has to wait for another step through the door. Blocks.
-    fn new(door: Door, entry: Entry, offset: u64, mut reader: Reader, room: &mut usize) -> Box<dyn StoredFile> {
+    fn new(door: Door, entry: Entry, offset: u64, mut reader: Reader, room: &mut usize) -> Self {
         let mut digest = Digest::of(b"");
         let state = match usize::try_from(entry.size) {
             Ok(size) if size <= *room => {
@@ -83,7 +84,7 @@ impl DiskFile {
             }
             _ => State::Idle(Box::new(reader)),
         };
-        Box::new(Self { door, entry, offset, state, digest })
+        Self { door, entry, offset, state, digest }
     }
 
     async fn start(&self, mut reader: Box<Reader>) -> Reading {
