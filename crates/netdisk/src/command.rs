@@ -23,9 +23,9 @@ pub(crate) enum Command {
     /// List a directory
     #[command(visible_alias = "dir")]
     Ls(LsArgs),
-    /// Upload files; one that exists is overwritten
+    /// Upload files and directories; a file that exists is overwritten
     Put(PutArgs),
-    /// Download files
+    /// Download files and directories
     Get(GetArgs),
     /// Make directories
     Mkdir(MkdirArgs),
@@ -164,6 +164,9 @@ pub(crate) struct PutArgs {
     /// directory. `-` is standard input
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<String>,
+    /// Directories with all that is in them
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
     /// What to do with a file that stands there
     #[arg(long, value_name = "WHAT", default_value = "overwrite")]
     pub(crate) existing: ExistingArg,
@@ -176,6 +179,9 @@ pub(crate) struct GetArgs {
     /// directory. `-` is standard output
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<String>,
+    /// Directories with all that is in them
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
     /// What to do with a file that stands here [default: ask on a terminal, refuse otherwise]
     #[arg(long, value_name = "WHAT")]
     pub(crate) existing: Option<ExistingArg>,

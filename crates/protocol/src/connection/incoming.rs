@@ -16,7 +16,7 @@ use crate::body::BodyPart;
 use crate::codec::FrameCodec;
 use crate::fault::Fault;
 use crate::frame::Frame;
-use crate::limits::WINDOW;
+use crate::limits::{READ_AHEAD_LEN_MAX, WINDOW};
 use crate::observer::WireObserver;
 use crate::peek::{connection_fault, is_abort, refusal_or};
 use crate::request::Numbered;
@@ -32,6 +32,8 @@ pub struct Incoming<S> {
     pub(super) reader: FramedRead<ReadHalf<S>, FrameCodec>,
     /// Read ahead while a body was being sent: at most [`WINDOW`] frames, at most the last of them file bytes.
     read_ahead: VecDeque<Frame>,
+    /// Bytes in it; the last frame may go beyond [`READ_AHEAD_LEN_MAX`].
+    read_ahead_len: usize,
     pub(super) deadline: Duration,
     admitted: bool,
 }
@@ -39,7 +41,7 @@ pub struct Incoming<S> {
 impl<S: AsyncRead + AsyncWrite> Incoming<S> {
     pub(super) fn new(reader: ReadHalf<S>, deadline: Duration) -> Self {
         let reader = FramedRead::new(reader, FrameCodec::new());
-        Self { reader, read_ahead: VecDeque::new(), deadline, admitted: false }
+        Self { reader, read_ahead: VecDeque::new(), read_ahead_len: 0, deadline, admitted: false }
     }
 
     pub(super) fn admit(&mut self) {
@@ -69,6 +71,7 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
     /// When the stream fails, is cut inside a frame, or brings what is no frame; when nothing comes in time.
     pub async fn recv_frame(&mut self) -> Result<Option<Frame>, ConnectionError> {
         if let Some(frame) = self.read_ahead.pop_front() {
+            self.read_ahead_len -= len(&frame);
             return Ok(Some(frame));
         }
         let mut heard = Instant::now();
@@ -133,7 +136,10 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
     /// # Errors
     /// When the stream failed or ended, or brought what is no frame.
     pub fn try_recv_abort(&mut self, id: u64) -> Result<Option<Fault>, ConnectionError> {
-        while self.read_ahead.len() < WINDOW && !matches!(self.read_ahead.back(), Some(Frame::Data(_))) {
+        while self.read_ahead.len() < WINDOW
+            && self.read_ahead_len < READ_AHEAD_LEN_MAX
+            && !matches!(self.read_ahead.back(), Some(Frame::Data(_)))
+        {
             let frame = match self.reader.next().now_or_never() {
                 // A peer that has said all that it wanted to say may still listen; if it does not, sending fails.
                 None | Some(None) => break,
@@ -150,13 +156,18 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
                     }
                     _ => match connection_fault(payload) {
                         Some(fault) => return Err(ConnectionError::Refused(fault)),
-                        None => self.read_ahead.push_back(frame),
+                        None => self.keep(frame),
                     },
                 },
-                Frame::Data(_) => self.read_ahead.push_back(frame),
+                Frame::Data(_) => self.keep(frame),
             }
         }
         Ok(None)
+    }
+
+    fn keep(&mut self, frame: Frame) {
+        self.read_ahead_len += len(&frame);
+        self.read_ahead.push_back(frame);
     }
 
     /// Tells without waiting whether the peer has gone; an idle client asks before it sends.
@@ -171,7 +182,6 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
         }
     }
 
-
     /// Reads and discards for a moment what the peer still sends.
     pub(super) async fn discard(&mut self) {
         let discard = async {
@@ -180,5 +190,12 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
         };
         // A peer that resets, or sends on and on, has been waited for long enough.
         drop(timeout(LINGER_TIMEOUT, discard).await);
+    }
+}
+
+fn len(frame: &Frame) -> usize {
+    match frame {
+        Frame::Heartbeat => 0,
+        Frame::Message(payload) | Frame::Data(payload) => payload.len(),
     }
 }
