@@ -4,7 +4,7 @@
 //! - `transfers`, `many`: what the client library does over a real socket.
 //! - `wire`, `hostile`: raw bytes against the server, good and bad; `raw` sends them.
 //! - `identity`: certificates and pins. `log`: the log and the audit file. `crowds`: more peers than there is room for.
-//! - `program`, `shell`: what a person or a script sees.
+//! - `program`, `shell`, `listings`, `globs`: what a person or a script sees.
 //! - `stop`: SIGTERM during uploads. `terminal`: a person at a pseudo-terminal.
 //! - `resume`: transfers that are cut; `relay` cuts them. `trees`: many files at once, up and down.
 //! - `accounts`: passwords and kept logins. `corpus`: what fuzzing begins with and has found.
@@ -18,12 +18,14 @@ mod corpus;
 mod crowds;
 mod dissect;
 mod fixture;
+mod globs;
 mod grade;
 mod hostile;
 mod identity;
 mod keeper;
 mod lab;
 mod lessons;
+mod listings;
 mod log;
 mod mangled;
 mod many;

@@ -1,5 +1,7 @@
 //! A logged-in connection: one method for each request.
 
+use std::ops::ControlFlow;
+
 use netdisk_model::{Entry, RemotePath, Token, Usage, UserName};
 use netdisk_protocol::{Connection, ConnectionError, Fault, Incoming, Numbered, Outgoing, Reply, Request};
 
@@ -180,46 +182,15 @@ impl Client {
     /// The faults `not_found` and `not_a_directory`; a broken connection.
     pub async fn list(&mut self, path: &RemotePath, recursive: bool) -> Result<Listing, ClientError> {
         let mut listed = Vec::new();
-        let take = &mut |entries: Vec<Entry>| {
-            listed.extend(entries);
-            Ok(())
-        };
-        let skipped = self.list_each(path, recursive, take).await?;
-        Ok(Listing { entries: listed, skipped })
-    }
-
-    /// The same, a message at a time; gives how many things the server could not name. An error of `take` leaves the
-    /// connection in the middle of the listing.
-    pub(crate) async fn list_each(
-        &mut self,
-        path: &RemotePath,
-        recursive: bool,
-        take: &mut (dyn FnMut(Vec<Entry>) -> Result<(), ClientError> + Send),
-    ) -> Result<u64, ClientError> {
-        let id = self.send(Request::List { path: path.clone().into(), recursive }).await?;
         let mut tally = ListingTally::default();
-        let mut listed = 0;
-        loop {
-            match self.recv(id).await? {
-                Reply::Entries { entries } => {
-                    tally.take(&entries)?;
-                    // What was not asked for is not believed.
-                    let strange = entries.iter().find(|entry| {
-                        !entry.path.is_within(path) || !recursive && entry.path.parent().as_ref() != Some(path)
-                    });
-                    if let Some(entry) = strange {
-                        return Err(ClientError::Unexpected(format!("{:?} in a listing of {path:?}", entry.path)));
-                    }
-                    listed += entries.len() as u64;
-                    if let Err(error) = take(entries) {
-                        self.give_up();
-                        return Err(error);
-                    }
-                }
-                Reply::End { count, skipped } if count == listed => return Ok(skipped),
-                other => return Err(unexpected(&other)),
-            }
-        }
+        let skipped = self
+            .walk(path, recursive, |entries| {
+                tally.take(&entries)?;
+                listed.extend(entries);
+                Ok(ControlFlow::Continue(()))
+            })
+            .await?;
+        Ok(Listing { entries: listed, skipped })
     }
 
     /// Says what stands at a path.

@@ -46,6 +46,7 @@ mod tap;
 mod transfer;
 mod transfers;
 mod trust;
+mod walk;
 
 pub use client::{Client, Listing};
 pub use destination::Destination;

@@ -37,7 +37,8 @@ pub(crate) fn escape_json(json: &str) -> String {
     escaped
 }
 
-fn is_unsafe(c: char, previous: Option<char>) -> bool {
+/// Whether a character could move a terminal, or hide; `previous` stands before it.
+pub(crate) fn is_unsafe(c: char, previous: Option<char>) -> bool {
     match c {
         // A joiner inside an emoji sequence is part of the picture; between letters it only hides a difference.
         '\u{200d}' => !previous.is_some_and(|previous| previous >= '\u{2190}' && !previous.is_alphanumeric()),

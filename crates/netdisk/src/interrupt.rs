@@ -11,10 +11,10 @@ use crate::failure::Failure;
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs `work` until it ends or Ctrl-C is pressed. On Ctrl-C `cancel` is cancelled and `work` may still end properly.
-pub(crate) async fn interruptible(
+pub(crate) async fn interruptible<T>(
     cancel: &CancellationToken,
-    work: impl Future<Output = Result<(), Failure>>,
-) -> Result<(), Failure> {
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
     let mut work = std::pin::pin!(work);
     tokio::select! {
         biased;

@@ -5,24 +5,31 @@
 //! - [`main`] parses the command line (`cli`, `command`) and runs one of:
 //! - `serve`: the server; `try_it`: a server and a shell in one process; `tour`: the same without a person;
 //! - `lab`: the framing lab; `shell`: the prompt; a single command, for scripts.
+//! - Lines become words in `lexer`, `grammar` knows what each word is, `expand` turns globs into names.
 //! - Both end in `run`, which has the commands; `remote` is the connection that they share.
 //! - `failure` says what went wrong and which exit code it becomes.
 
 mod admin;
 mod cli;
+mod columns;
 mod command;
 mod config;
 mod escape;
+mod expand;
 mod failure;
+mod grammar;
 mod interrupt;
 mod lab;
+mod lexer;
 mod log;
 mod output;
+mod paint;
 mod passwords;
 mod pins;
 mod progress;
 mod question;
 mod remote;
+mod remote_glob;
 mod run;
 mod serve;
 mod shell;
@@ -31,13 +38,16 @@ mod tour;
 mod trace;
 mod trust;
 mod try_it;
+mod wall;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::cli::{Cli, Mode};
 use crate::failure::Failure;
+use crate::lexer::Word;
 use crate::output::Output;
 
 /// Runs the program with the arguments of the process.
@@ -47,7 +57,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    let output = Output::new(cli.connect.json, cli.connect.quiet);
+    let output = Output::new(cli.connect.json, cli.connect.quiet, cli.connect.color);
     let outcome = match cli.mode {
         Some(Mode::Serve(args)) => cli::refuse_connect_options(&matches, "serve")
             .and_then(|()| serve::serve(args, cli.connect.plaintext, &output)),
@@ -56,9 +66,11 @@ pub fn main() -> ExitCode {
         }
         Some(Mode::Admin(args)) => admin::admin(args, &cli.connect, &output),
         Some(Mode::Pins(command)) => pins::pins(&cli.connect, command, &output),
-        Some(Mode::Lab(part)) => cli::refuse_connect_options(&matches, "lab").and_then(|()| lab::lab(part)),
+        Some(Mode::Lab(part)) => {
+            cli::refuse_connect_options(&matches, "lab").and_then(|()| lab::lab(part, cli.connect.color))
+        }
         Some(Mode::Shell) | None => shell::shell(cli.connect, &output),
-        Some(Mode::Command(command)) => run::one_shot(cli.connect, command, &output),
+        Some(Mode::Command(command)) => run::one_shot(cli.connect, command, &words(), &output),
     };
     match outcome.and_then(|()| output.finish()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -67,6 +79,12 @@ pub fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// The arguments of the process, of which nothing is quoted any more; none where one is no UTF-8, and so no glob.
+fn words() -> Vec<Word> {
+    let texts: Result<Vec<String>, _> = std::env::args_os().skip(1).map(OsString::into_string).collect();
+    texts.unwrap_or_default().iter().map(|text| Word::unquoted(text)).collect()
 }
 
 /// Starts the runtime of the program.

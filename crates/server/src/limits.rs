@@ -28,6 +28,12 @@ pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 /// [`SMALL_LEN`](netdisk_protocol::limits::SMALL_LEN) bytes in the page cache; groups of this size share their syncs.
 pub const COMMITS_MAX: usize = 32;
 
+/// Bytes for a peer that the kernel takes before they can be sent, so one that does not read holds no more of its memory
+/// than this. Unless it is asked, Linux takes 4 MiB, and has less than that for a thousand such peers: they make it short
+/// of memory for the sockets of everybody, and each that is cut gives room to others, who then seem to be reading. It is
+/// one frame of file bytes: the next one is at hand before that is sent.
+pub(crate) const UNSENT_LEN_MAX: u32 = 256 * 1024;
+
 /// How often a session asks whether its account is let in still.
 pub const STANDING_INTERVAL: Duration = Duration::from_secs(2);
 

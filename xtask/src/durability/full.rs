@@ -12,7 +12,7 @@ use netdisk_model::{Password, Token, UserName};
 use netdisk_protocol::FaultCode;
 use rustix::fs::FallocateFlags;
 
-use super::bench::{Bench, Expected};
+use super::bench::{Bench, Expected, Settled};
 use super::mounts::Mount;
 use super::proof::Trial;
 use super::report::Tally;
@@ -74,7 +74,7 @@ async fn try_step(
 ) -> Result<Option<String>> {
     let folder = bench.next_folder();
     let before = step.prepare(&mut bench.client, &folder).await?;
-    bench.must_be_clean().await?;
+    bench.must_be_clean(Settled::Yes).await?;
     ballast.leave(room)?;
     let outcome = perform(&mut bench.client, &folder, &step.act).await;
     *refused += u64::from(outcome.is_err());
@@ -83,7 +83,7 @@ async fn try_step(
     if finding.is_some() {
         return Ok(finding);
     }
-    bench.must_be_clean().await?;
+    bench.must_be_clean(Settled::Yes).await?;
     if outcome.is_err() {
         bench.must_work(step).await?;
     }

@@ -1,17 +1,28 @@
 //! The commands, as the shell and the command line run them.
 
 mod account;
-mod files;
+mod du;
+mod find;
+mod ls;
+mod mkdir;
+mod relocate;
+mod rm;
+mod stat;
 mod transfer;
+mod tree;
 
-use netdisk_model::EntryKind;
+use clap::{CommandFactory as _, Parser as _};
+use netdisk_client::ClientError;
+use netdisk_model::{EntryKind, RemotePath};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::ConnectArgs;
-use crate::command::Command;
+use crate::cli::{Cli, ConnectArgs, Mode};
+use crate::command::{Command, LsArgs};
 use crate::config::Config;
+use crate::expand::{self, Globs, Unmatched};
 use crate::failure::Failure;
 use crate::interrupt::interruptible;
+use crate::lexer::Word;
 use crate::output::Output;
 use crate::remote::Remote;
 
@@ -22,19 +33,58 @@ pub(crate) struct Context<'a> {
     pub(crate) cancel: &'a CancellationToken,
 }
 
-/// Runs one command of the command line.
-pub(crate) fn one_shot(args: ConnectArgs, command: Command, output: &Output) -> Result<(), Failure> {
+/// Runs one command of the command line, whose arguments are `words`.
+pub(crate) fn one_shot(args: ConnectArgs, command: Command, words: &[Word], output: &Output) -> Result<(), Failure> {
     let config = Config::locate(args.profile.as_deref()).map_err(Failure::Unexpected)?;
     let mut remote = Remote::new(args, config);
     let runtime = crate::runtime()?;
     let outcome = runtime.block_on(async {
-        let outcome = run(&mut remote, command, output).await;
+        let outcome = match with_globs(&mut remote, command, words).await {
+            Ok(command) => run(&mut remote, command, output).await,
+            Err(failure) => Err(failure),
+        };
         remote.close().await;
         outcome
     });
     // A read from standard input may still wait for its next line: nobody needs it.
     runtime.shutdown_background();
     outcome
+}
+
+/// The same command with names in the place of globs of the server.
+async fn with_globs(remote: &mut Remote, command: Command, words: &[Word]) -> Result<Command, Failure> {
+    let mut grammar = Cli::command();
+    grammar.build();
+    if !expand::needs_server(&grammar, words) {
+        return Ok(command);
+    }
+    let names = expanded(remote, &grammar, words, Globs::Remote, Unmatched::of(&command)).await?;
+    let program = grammar.get_name().to_owned();
+    match Cli::try_parse_from(std::iter::once(program).chain(names)) {
+        Ok(Cli { mode: Some(Mode::Command(command)), .. }) => Ok(command),
+        Ok(_) => Err(Failure::unexpected(anyhow::anyhow!("the names of a glob made another command"))),
+        Err(error) => Err(Failure::usage(usage_text(&error))),
+    }
+}
+
+/// The words of a command with names in the place of globs, until Ctrl-C is pressed.
+pub(crate) async fn expanded(
+    remote: &mut Remote,
+    grammar: &clap::Command,
+    words: &[Word],
+    globs: Globs,
+    unmatched: Unmatched,
+) -> Result<Vec<String>, Failure> {
+    let expand = expand::expand(remote, grammar, words, globs, unmatched);
+    let outcome = interruptible(&CancellationToken::new(), expand).await;
+    disconnect_after(remote, outcome)
+}
+
+/// What the parser says, on one line, without the word `error`.
+pub(crate) fn usage_text(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    format!("{}; `help` lists the commands", said.join(" ").trim_start_matches("error: "))
 }
 
 /// Runs a command until it ends or Ctrl-C is pressed.
@@ -60,8 +110,13 @@ pub(crate) async fn change_directory(remote: &mut Remote, typed: &str) -> Result
     disconnect_after(remote, outcome)
 }
 
+/// A name in a remote directory.
+fn join(directory: &RemotePath, name: &str) -> Result<RemotePath, Failure> {
+    directory.join(name).map_err(|error| ClientError::BadPath { name: name.to_owned(), error }.into())
+}
+
 /// Gives up a connection that may be out of step.
-fn disconnect_after(remote: &mut Remote, outcome: Result<(), Failure>) -> Result<(), Failure> {
+fn disconnect_after<T>(remote: &mut Remote, outcome: Result<T, Failure>) -> Result<T, Failure> {
     if outcome.as_ref().is_err_and(Failure::ends_connection) {
         remote.disconnect();
     }
@@ -76,13 +131,17 @@ async fn dispatch(mut context: Context<'_>, command: Command) -> Result<(), Fail
         Command::Passwd => account::passwd(context).await,
         Command::Sessions(args) => account::sessions(context, args).await,
         Command::Whoami => account::whoami(context).await,
-        Command::Ls(args) => files::ls(context, args).await,
-        Command::Mkdir(args) => files::mkdir(context, args).await,
-        Command::Rm(args) => files::rm(context, args).await,
-        Command::Mv(args) => files::mv(context, args).await,
-        Command::Cp(args) => files::cp(context, args).await,
+        Command::Ls(args) => ls::ls(context, args).await,
+        Command::Ll(args) => ls::ls(context, LsArgs { long: true, ..args }).await,
+        Command::Tree(args) => tree::tree(context, args).await,
+        Command::Find(args) => find::find(context, args).await,
+        Command::Du(args) => du::du(context, args).await,
+        Command::Mkdir(args) => mkdir::mkdir(context, args).await,
+        Command::Rm(args) => rm::rm(context, args).await,
+        Command::Mv(args) => relocate::mv(context, args).await,
+        Command::Cp(args) => relocate::cp(context, args).await,
         Command::Quota => account::quota(context).await,
-        Command::Stat(args) => files::stat(context, args.paths).await,
+        Command::Stat(args) => stat::stat(context, args.paths).await,
         Command::Cat(args) => transfer::cat(context, args.paths).await,
         Command::Put(args) => transfer::put(&mut context, args).await,
         Command::Get(args) => transfer::get(&mut context, args).await,

@@ -4,6 +4,7 @@
 //! listed goes into memory first and into a nameless file beyond that: a tree of any size takes no more memory.
 
 use std::io::{BufRead as _, BufReader, Seek as _, Write as _};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +24,9 @@ use crate::transfers::worker::retrying;
 
 /// Bytes of a listing that are kept in memory: some ten thousand entries.
 const MEMORY_LEN: usize = 4 * 1024 * 1024;
+
+/// Longest listing in bytes, as it is kept: some millions of entries. A server could go on for ever.
+const LISTED_LEN_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Jobs that are known and not fed yet.
 pub(super) struct Plan {
@@ -78,27 +82,41 @@ impl Plan {
         retrying(client, shared, async |client| {
             self.entries.seek(std::io::SeekFrom::Start(begin)).map_err(spool_failed)?;
             self.entries.set_len(begin).map_err(spool_failed)?;
-            let mut found = (0, 0);
-            client
-                .list_each(&root.remote, true, &mut |entries| {
-                    if shared.cancel.is_cancelled() {
-                        return Err(cancelled_fault());
+            let (mut found, mut len) = ((0, 0), 0);
+            let walked = client.walk(&root.remote, true, |entries| {
+                if shared.cancel.is_cancelled() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                let mut lines = Vec::new();
+                for entry in entries {
+                    if !is_wanted(filter, &root.remote, &entry) {
+                        continue;
                     }
-                    let mut lines = Vec::new();
-                    for entry in entries {
-                        if !is_wanted(filter, &root.remote, &entry) {
-                            continue;
-                        }
-                        if entry.kind == EntryKind::File {
-                            found = (found.0 + 1, found.1 + entry.size);
-                        }
-                        serde_json::to_writer(&mut lines, &(number, entry))
-                            .map_err(|error| spool_failed(error.into()))?;
-                        lines.push(b'\n');
+                    if entry.kind == EntryKind::File {
+                        found = (found.0 + 1, found.1 + entry.size);
                     }
-                    self.entries.write_all(&lines).map_err(spool_failed)
-                })
-                .await?;
+                    serde_json::to_writer(&mut lines, &(number, entry)).map_err(|error| spool_failed(error.into()))?;
+                    lines.push(b'\n');
+                }
+                len += lines.len() as u64;
+                if len > LISTED_LEN_MAX {
+                    let text = format!("a listing of more than {} MiB", LISTED_LEN_MAX >> 20);
+                    return Err(ClientError::Unexpected(text));
+                }
+                self.entries.write_all(&lines).map_err(spool_failed)?;
+                Ok(ControlFlow::Continue(()))
+            });
+            match walked.await {
+                Ok(_) if shared.cancel.is_cancelled() => return Err(cancelled_fault()),
+                Ok(_) => {}
+                Err(error) => {
+                    // Unless the server refused, it may go on listing.
+                    if !matches!(error, ClientError::Fault(_)) {
+                        client.give_up();
+                    }
+                    return Err(error);
+                }
+            }
             shared.report.observer.found(found.0, found.1);
             Ok(())
         })

@@ -288,26 +288,20 @@ impl Receiver<'_> {
     }
 
     async fn reply(&mut self, id: u64) -> Result<Reply, ClientError> {
-        loop {
-            let payload = match self.frame().await? {
-                Frame::Message(payload) => payload,
-                _ => return Err(ConnectionError::not_a_message("file bytes where no body is due").into()),
-            };
-            match serde_json::from_slice::<Numbered<Reply>>(&payload) {
-                // Faults are made anew, so that their text is cut to the limit.
-                Ok(Numbered { id: 0, message: Reply::Fault(fault) }) => {
-                    return Err(ConnectionError::Refused(Fault::new(fault.code, fault.message)).into());
-                }
-                Ok(Numbered { id: of, message: Reply::Fault(fault) }) if of == id => {
-                    return Ok(Reply::Fault(Fault::new(fault.code, fault.message)));
-                }
-                Ok(reply) if reply.id == id => return Ok(reply.message),
-                Ok(reply) => {
-                    let text = format!("a reply to request {} instead of {id}", reply.id);
-                    return Err(ClientError::Unexpected(text));
-                }
-                Err(error) => return Err(ConnectionError::not_a_message(error.to_string()).into()),
+        let Frame::Message(payload) = self.frame().await? else {
+            return Err(ConnectionError::not_a_message("file bytes where no body is due").into());
+        };
+        match serde_json::from_slice::<Numbered<Reply>>(&payload) {
+            // Faults are made anew, so that their text is cut to the limit.
+            Ok(Numbered { id: 0, message: Reply::Fault(fault) }) => {
+                Err(ConnectionError::Refused(Fault::new(fault.code, fault.message)).into())
             }
+            Ok(Numbered { id: of, message: Reply::Fault(fault) }) if of == id => {
+                Ok(Reply::Fault(Fault::new(fault.code, fault.message)))
+            }
+            Ok(reply) if reply.id == id => Ok(reply.message),
+            Ok(reply) => Err(ClientError::Unexpected(format!("a reply to request {} instead of {id}", reply.id))),
+            Err(error) => Err(ConnectionError::not_a_message(error.to_string()).into()),
         }
     }
 

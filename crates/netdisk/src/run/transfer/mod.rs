@@ -12,8 +12,8 @@ use netdisk_model::{Entry, EntryKind, RemotePath};
 use netdisk_protocol::FaultCode;
 
 pub(super) use self::cat::cat;
-use super::Context;
-use super::files::join;
+use super::{Context, join};
+
 use crate::command::{ExistingArg, GetArgs, PutArgs};
 use crate::failure::Failure;
 

@@ -8,8 +8,8 @@ use netdisk_model::{EntryKind, RemotePath};
 use netdisk_protocol::FaultCode;
 use serde_json::json;
 
-use super::super::Context;
-use super::super::files::join;
+use super::super::{Context, join};
+
 use super::{STREAM, remote_entry};
 use crate::command::ExistingArg;
 use crate::failure::Failure;

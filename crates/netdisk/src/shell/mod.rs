@@ -1,24 +1,31 @@
 //! The interactive shell: a prompt, a parser, a loop.
 
+mod candidates;
+mod completer;
+mod local;
+mod local_names;
+mod prompt;
+
 use std::io::{self, BufRead as _, IsTerminal as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{CommandFactory as _, Parser as _};
-use rustyline::completion::{Completer, Pair};
+use rustyline::Editor;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
-use rustyline::{Editor, Helper, Highlighter, Hinter, Validator};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::cli::ConnectArgs;
 use crate::command::{Command, Line, ShellCommand};
 use crate::config::Config;
-use crate::escape::escape;
+use crate::expand::{Globs, Unmatched};
 use crate::failure::Failure;
+use crate::lexer::{self, Word};
 use crate::output::Output;
 use crate::remote::Remote;
 use crate::run;
+use completer::WordCompleter;
 
 /// Opens the shell on the server of the command line.
 pub(crate) fn shell(args: ConnectArgs, output: &Output) -> Result<(), Failure> {
@@ -72,8 +79,8 @@ fn run_terminal(
     history: Option<&Path>,
     output: &Output,
 ) -> Result<(), Failure> {
-    let mut editor = Editor::<CommandNames, DefaultHistory>::new().map_err(Failure::unexpected)?;
-    editor.set_helper(Some(CommandNames::new()));
+    let mut editor = Editor::<WordCompleter, DefaultHistory>::new().map_err(Failure::unexpected)?;
+    editor.set_helper(Some(WordCompleter::new(runtime.handle().clone())));
     if let Some(history) = history {
         match editor.load_history(history) {
             Ok(()) => {}
@@ -82,7 +89,7 @@ fn run_terminal(
         }
     }
     loop {
-        let prompt = prompt(remote);
+        let prompt = prompt::prompt(remote);
         let resting = remote.rest(runtime);
         let line = editor.readline(&prompt);
         remote.wake(runtime, resting);
@@ -114,13 +121,6 @@ fn run_terminal(
     Ok(())
 }
 
-fn prompt(remote: &Remote) -> String {
-    match remote.user() {
-        Some(user) => format!("{user}@{}:{}> ", remote.endpoint(), escape(remote.directory.as_str())),
-        None => format!("{}> ", remote.endpoint()),
-    }
-}
-
 /// Whether the shell goes on.
 #[derive(PartialEq, Eq)]
 enum Next {
@@ -129,20 +129,43 @@ enum Next {
 }
 
 fn run_line(runtime: &Runtime, remote: &mut Remote, line: &str, output: &Output) -> Result<Next, Failure> {
-    // A comment of a script.
-    if line.is_empty() || line.starts_with('#') {
-        return Ok(Next::Line);
-    }
-    let words = shell_words::split(line).map_err(|_| Failure::usage("a quote is not closed"))?;
-    let command = match Line::try_parse_from(words) {
-        Ok(line) => line.command,
-        Err(error) if error.use_stderr() => return Err(Failure::usage(usage_text(&error))),
-        // Help was asked for.
-        Err(help) => {
-            help.print().map_err(Failure::unexpected)?;
+    let words = match lexer::lex(line).map_err(|error| Failure::usage(error.to_string()))? {
+        lexer::Line::Nothing => return Ok(Next::Line),
+        lexer::Line::Local(command) => {
+            runtime.block_on(local::run(&command))?;
             return Ok(Next::Line);
         }
+        lexer::Line::Command { background: true, .. } => {
+            return Err(Failure::usage("a command cannot run beside the prompt yet; leave the `&` out"));
+        }
+        lexer::Line::Command { words, background: false } => words,
     };
+    // Before anything is asked of the server.
+    let Some(command) = parse(words.iter().map(Word::text))? else { return Ok(Next::Line) };
+    let mut grammar = Line::command();
+    grammar.build();
+    let names = runtime.block_on(run::expanded(remote, &grammar, &words, Globs::All, unmatched(&command)))?;
+    let Some(command) = parse(names)? else { return Ok(Next::Line) };
+    execute(runtime, remote, command, output)
+}
+
+fn unmatched(command: &ShellCommand) -> Unmatched {
+    match command {
+        ShellCommand::Common(command) => Unmatched::of(command),
+        _ => Unmatched::Fails,
+    }
+}
+
+/// Parses a command; `None` when help was asked for, and given.
+fn parse(words: impl IntoIterator<Item = String>) -> Result<Option<ShellCommand>, Failure> {
+    match Line::try_parse_from(words) {
+        Ok(line) => Ok(Some(line.command)),
+        Err(error) if error.use_stderr() => Err(Failure::usage(run::usage_text(&error))),
+        Err(help) => help.print().map(|()| None).map_err(Failure::unexpected),
+    }
+}
+
+fn execute(runtime: &Runtime, remote: &mut Remote, command: ShellCommand, output: &Output) -> Result<Next, Failure> {
     match command {
         // The shell reads its own lines from there.
         ShellCommand::Common(Command::Put(args)) if args.paths.iter().any(|path| path == "-") => {
@@ -155,84 +178,10 @@ fn run_line(runtime: &Runtime, remote: &mut Remote, line: &str, output: &Output)
         ShellCommand::Pwd => {
             output.result(remote.directory.as_str(), json!({"event": "done", "path": remote.directory}))
         }
-        ShellCommand::Lcd { path } => lcd(path)?,
-        ShellCommand::Lpwd => {
-            let directory = std::env::current_dir().map_err(Failure::unexpected)?.display().to_string();
-            output.result(&directory, json!({"event": "done", "path": directory}));
-        }
-        ShellCommand::Lls { path } => lls(path.unwrap_or_else(|| ".".into()), output)?,
+        ShellCommand::Lcd { path } => local::lcd(path)?,
+        ShellCommand::Lpwd => local::lpwd(output)?,
+        ShellCommand::Lls { path } => local::lls(path.unwrap_or_else(|| ".".into()), output)?,
         ShellCommand::Exit => return Ok(Next::Leave),
     }
     Ok(Next::Line)
-}
-
-/// What the parser says, on one line, without the word `error`.
-fn usage_text(error: &clap::Error) -> String {
-    let text = error.render().to_string();
-    let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
-    format!("{}; `help` lists the commands", said.join(" ").trim_start_matches("error: "))
-}
-
-fn lcd(path: Option<PathBuf>) -> Result<(), Failure> {
-    let path = match path {
-        Some(path) => path,
-        None => etcetera::home_dir().map_err(Failure::unexpected)?,
-    };
-    std::env::set_current_dir(&path).map_err(|error| local(path, error))
-}
-
-fn lls(path: PathBuf, output: &Output) -> Result<(), Failure> {
-    let read = || -> io::Result<Vec<String>> {
-        std::fs::read_dir(&path)?
-            .map(|found| {
-                let found = found?;
-                let mark = if found.file_type()?.is_dir() { "/" } else { "" };
-                Ok(format!("{}{mark}", found.file_name().to_string_lossy()))
-            })
-            .collect()
-    };
-    let mut names = read().map_err(|error| local(path.clone(), error))?;
-    names.sort();
-    for name in names {
-        output.result(&name, json!({"event": "entry", "name": name}));
-    }
-    Ok(())
-}
-
-fn local(path: PathBuf, error: io::Error) -> Failure {
-    netdisk_client::ClientError::Local { path, error }.into()
-}
-
-/// Completes the first word of a line.
-#[derive(Helper, Highlighter, Hinter, Validator)]
-struct CommandNames {
-    names: Vec<String>,
-}
-
-impl CommandNames {
-    fn new() -> Self {
-        let mut command = Line::command();
-        command.build();
-        let names = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-        Self { names }
-    }
-}
-
-impl Completer for CommandNames {
-    type Candidate = Pair;
-
-    fn complete(
-        &self,
-        line: &str,
-        position: usize,
-        _context: &rustyline::Context<'_>,
-    ) -> rustyline::Result<(usize, Vec<Pair>)> {
-        let typed = line[..position].trim_start();
-        if typed.contains(char::is_whitespace) {
-            return Ok((position, Vec::new()));
-        }
-        let matching = self.names.iter().filter(|name| name.starts_with(typed));
-        let pairs = matching.map(|name| Pair { display: name.clone(), replacement: format!("{name} ") }).collect();
-        Ok((position - typed.len(), pairs))
-    }
 }

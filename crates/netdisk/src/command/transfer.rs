@@ -1,0 +1,48 @@
+//! Arguments of put and get.
+
+use clap::{Args, ValueEnum};
+
+/// What to do with a file that stands where another goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExistingArg {
+    /// Replace it
+    Overwrite,
+    /// Keep it and go on
+    Skip,
+    /// Replace it when the other is newer
+    Newer,
+    /// Keep both, the other under a new name
+    Rename,
+    /// Ask
+    Ask,
+}
+
+/// What to upload.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PutArgs {
+    /// Files and directories here; of several paths the last is where to put them there. One path alone keeps its name, in the current
+    /// directory. `-` is standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+    /// Directories with all that is in them
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
+    /// What to do with a file that stands there
+    #[arg(long, value_name = "WHAT", default_value = "overwrite")]
+    pub(crate) existing: ExistingArg,
+}
+
+/// What to download.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GetArgs {
+    /// Files and directories there; of several paths the last is where to put them here. One path alone keeps its name, in the current
+    /// directory. `-` is standard output
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+    /// Directories with all that is in them
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
+    /// What to do with a file that stands here [default: ask on a terminal, refuse otherwise]
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) existing: Option<ExistingArg>,
+}
