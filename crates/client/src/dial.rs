@@ -352,12 +352,14 @@ impl Door {
 }
 
 /// What it takes to come back to a server.
+#[derive(Clone)]
 pub(crate) struct Redial {
     way: Way,
     token: Token,
 }
 
 /// How to reach a server.
+#[derive(Clone)]
 struct Way {
     endpoint: Endpoint,
     trust: Trust,

@@ -18,6 +18,14 @@ pub(crate) enum ExistingArg {
     Ask,
 }
 
+/// How many files go at once.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ConnectionsArg {
+    /// How many connections many files may use at once, 1 to 16 [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) connections: Option<u8>,
+}
+
 /// What to upload.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PutArgs {
@@ -31,6 +39,8 @@ pub(crate) struct PutArgs {
     /// What to do with a file that stands there [default: overwrite]
     #[arg(long, value_name = "WHAT")]
     pub(crate) existing: Option<ExistingArg>,
+    #[command(flatten)]
+    pub(crate) connections: ConnectionsArg,
 }
 
 /// What to download.
@@ -46,4 +56,6 @@ pub(crate) struct GetArgs {
     /// What to do with a file that stands here [default: ask on a terminal, refuse otherwise]
     #[arg(long, value_name = "WHAT")]
     pub(crate) existing: Option<ExistingArg>,
+    #[command(flatten)]
+    pub(crate) connections: ConnectionsArg,
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use netdisk_client::{Ask, ClientError, Destination, Existing, GetRoot, PutRoot, Summary, Transfers};
+use netdisk_client::{Ask, Client, ClientError, Destination, Existing, GetRoot, PutRoot, Summary, Transfers};
 use netdisk_model::RemotePath;
 use netdisk_protocol::{Fault, FaultCode};
 use tokio::sync::Mutex;
 
 use super::super::Context;
 use super::watch::Watch;
-use crate::command::ExistingArg;
+use crate::command::{ConnectionsArg, ExistingArg};
 use crate::escape::escape;
 use crate::failure::Failure;
 use crate::question;
@@ -39,23 +39,34 @@ impl<'a, 'b> Many<'a, 'b> {
         root.map_err(|failure| self.failures.push(failure)).ok()
     }
 
-    pub(super) async fn put(self, roots: Vec<PutRoot>, existing: ExistingArg) -> Result<(), Failure> {
+    pub(super) async fn put(
+        self,
+        roots: Vec<PutRoot>,
+        existing: ExistingArg,
+        connections: ConnectionsArg,
+    ) -> Result<(), Failure> {
         let watch = self.watch("stored");
         let began = Instant::now();
         let existing = policy(existing, &watch);
         let client = self.context.remote.client().await?;
-        let transfers = Transfers::new(client).existing(existing).observer(watch.clone());
+        let transfers = transfers(client, connections).existing(existing).observer(watch.clone());
         let outcome = transfers.cancel(self.context.cancel.clone()).put(roots).await;
         finish(&watch, outcome, began)
     }
 
-    pub(super) async fn get(self, folder: &Path, roots: Vec<GetRoot>, existing: ExistingArg) -> Result<(), Failure> {
+    pub(super) async fn get(
+        self,
+        folder: &Path,
+        roots: Vec<GetRoot>,
+        existing: ExistingArg,
+        connections: ConnectionsArg,
+    ) -> Result<(), Failure> {
         let destination = Destination::open(folder)?;
         let watch = self.watch("received");
         let began = Instant::now();
         let existing = policy(existing, &watch);
         let client = self.context.remote.client().await?;
-        let transfers = Transfers::new(client).existing(existing).observer(watch.clone());
+        let transfers = transfers(client, connections).existing(existing).observer(watch.clone());
         let outcome = transfers.cancel(self.context.cancel.clone()).get(destination, roots).await;
         finish(&watch, outcome, began)
     }
@@ -64,6 +75,14 @@ impl<'a, 'b> Many<'a, 'b> {
         let watch = Arc::new(Watch::new(self.context.output, verb, !self.is_recursive));
         self.failures.iter().for_each(|failure| watch.failed_before(failure));
         watch
+    }
+}
+
+fn transfers(client: &mut Client, connections: ConnectionsArg) -> Transfers<'_> {
+    let transfers = Transfers::new(client);
+    match connections.connections {
+        Some(connections) => transfers.connections(connections.into()),
+        None => transfers,
     }
 }
 

@@ -72,7 +72,7 @@ pub(super) async fn put(context: &mut Context<'_>, args: PutArgs) -> Result<(), 
         };
         roots.extend(many.took(root));
     }
-    many.put(roots, existing).await
+    many.put(roots, existing, args.connections).await
 }
 
 /// The name that a local file has on the server.
@@ -128,7 +128,7 @@ pub(super) async fn get(context: &mut Context<'_>, args: GetArgs) -> Result<(), 
             root.and_then(|root| root.map_err(|error| ClientError::BadPath { name: source.clone(), error }.into()));
         roots.extend(many.took(root));
     }
-    many.get(&folder, roots, existing).await
+    many.get(&folder, roots, existing, args.connections).await
 }
 
 /// Where something new goes: a folder that is there, and a name in it.
