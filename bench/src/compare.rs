@@ -40,7 +40,7 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<()> {
         columns.extend(workload::run(id, &bench).with_context(|| format!("{id:?}"))?);
     }
     let mut text = report::tables(&bench.peers, &columns);
-    text.push_str(&format!("\n{}\n", targets::table(&columns)));
+    text.push_str(&format!("\n{}\n", targets::table(&bench.peers, &columns)));
     text.push_str(&left_out.concat());
     for (name, missing) in absent {
         text.push_str(&format!("Left out, not installed: {name} ({}).\n", missing.join(", ")));

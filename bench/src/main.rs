@@ -17,6 +17,7 @@ mod process;
 mod programs;
 mod relay;
 mod report;
+mod session;
 mod site;
 mod statistics;
 mod stop;
