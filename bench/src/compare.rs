@@ -12,7 +12,7 @@ use crate::peer::{self, Peer};
 use crate::programs::Programs;
 use crate::site::{self, Site};
 use crate::workload::{self, Bench};
-use crate::{machine, report, stop, targets};
+use crate::{machine, plot, report, stop, targets};
 
 /// Measures, and prints what came of it.
 pub(crate) fn compare(args: &CompareArgs) -> Result<()> {
@@ -51,6 +51,9 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<()> {
     ));
     text.push_str(&format!("Medians of {} runs in turns. Command: `{}`\n", bench.runs, command_line()));
     println!("{text}");
+    if let Some(file) = &args.plot {
+        fs::write(file, plot::svg(&columns, &machine)).with_context(|| file.display().to_string())?;
+    }
     if let Some(out) = &args.out {
         fs::write(out, text).with_context(|| out.display().to_string())?;
     }
