@@ -38,6 +38,7 @@ mod tour;
 mod trace;
 mod trust;
 mod try_it;
+mod wall;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
