@@ -71,11 +71,14 @@ pub(super) struct Ledger<'a> {
     sums: BTreeMap<UserName, (i64, i64)>,
     /// What users used before that, where it was asked.
     used: BTreeMap<UserName, Usage>,
+    /// Bytes and files that are counted until what takes their place has its name.
+    leaving: BTreeMap<UserName, (u64, u64)>,
 }
 
 impl<'a> Ledger<'a> {
     pub(super) fn open(transaction: &'a Transaction<'a>) -> Self {
-        Self { transaction, sums: BTreeMap::new(), used: BTreeMap::new() }
+        let (sums, leaving, used) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { transaction, sums, leaving, used }
     }
 
     /// How many bytes a file counts: none that nobody has counted.
@@ -90,14 +93,27 @@ impl<'a> Ledger<'a> {
         size: u64,
         replaced: Option<u64>,
     ) -> Result<(), StorageError> {
+        let (bytes, files) = self.sums.get(user).copied().unwrap_or_default();
+        let mut used = self.without_leaving(user)?;
+        used.bytes = used.bytes.saturating_add_signed(bytes);
+        used.files = used.files.saturating_add_signed(files);
+        check(&used, size.saturating_sub(replaced.unwrap_or(0)), replaced.is_none().into())?;
+        if let Some(replaced) = replaced {
+            let leaving = self.leaving.entry(user.clone()).or_default();
+            *leaving = (leaving.0 + replaced, leaving.1 + 1);
+        }
+        Ok(())
+    }
+
+    fn without_leaving(&mut self, user: &UserName) -> Result<Usage, StorageError> {
         let mut used = match self.used.get(user) {
             Some(used) => *used,
             None => *self.used.entry(user.clone()).or_insert(usage(self.transaction, user)?),
         };
-        let (bytes, files) = self.sums.get(user).copied().unwrap_or_default();
-        used.bytes = used.bytes.saturating_add_signed(bytes);
-        used.files = used.files.saturating_add_signed(files);
-        check(&used, size.saturating_sub(replaced.unwrap_or(0)), replaced.is_none().into())
+        let (bytes, files) = self.leaving.get(user).copied().unwrap_or_default();
+        used.bytes = used.bytes.saturating_sub(bytes);
+        used.files = used.files.saturating_sub(files);
+        Ok(used)
     }
 
     /// Writes a row, in place of whatever had that inode before.
@@ -149,13 +165,20 @@ impl<'a> Ledger<'a> {
         *sums = (sums.0 + bytes, sums.1 + files);
     }
 
-    /// Writes the sums and says whose changed; the transaction is then ready to be committed.
-    pub(super) fn close(self) -> Result<Vec<UserName>, StorageError> {
+    /// Writes the sums; the transaction is then ready to be committed. Says who uses how much then, without what is leaving.
+    pub(super) fn close(mut self) -> Result<Vec<(UserName, Usage)>, StorageError> {
         let update = "UPDATE accounts SET bytes_used = bytes_used + ?2, files_used = files_used + ?3 WHERE user = ?1";
         for (user, (bytes, files)) in &self.sums {
             self.transaction.prepare_cached(update)?.execute(params![user.as_str(), bytes, files])?;
         }
-        Ok(self.sums.into_keys().collect())
+        // What was asked before holds no more.
+        self.used.clear();
+        let users: Vec<UserName> = self.sums.keys().cloned().collect();
+        let with_usage = users.into_iter().map(|user| {
+            let used = self.without_leaving(&user)?;
+            Ok((user, used))
+        });
+        with_usage.collect()
     }
 }
 
