@@ -69,16 +69,15 @@ pub(super) struct Ledger<'a> {
     transaction: &'a Transaction<'a>,
     /// Bytes and files that came and went, by user.
     sums: BTreeMap<UserName, (i64, i64)>,
-    /// What users used before that, where it was asked.
-    used: BTreeMap<UserName, Usage>,
     /// Bytes and files that are counted until what takes their place has its name.
     leaving: BTreeMap<UserName, (u64, u64)>,
+    /// What users used before that, where it was asked.
+    used: BTreeMap<UserName, Usage>,
 }
 
 impl<'a> Ledger<'a> {
     pub(super) fn open(transaction: &'a Transaction<'a>) -> Self {
-        let (sums, leaving, used) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { transaction, sums, leaving, used }
+        Self { transaction, sums: BTreeMap::new(), leaving: BTreeMap::new(), used: BTreeMap::new() }
     }
 
     /// How many bytes a file counts: none that nobody has counted.
@@ -94,7 +93,8 @@ impl<'a> Ledger<'a> {
         replaced: Option<u64>,
     ) -> Result<(), StorageError> {
         let (bytes, files) = self.sums.get(user).copied().unwrap_or_default();
-        let mut used = self.without_leaving(user)?;
+        let used = self.used(user)?;
+        let mut used = self.without_leaving(user, used);
         used.bytes = used.bytes.saturating_add_signed(bytes);
         used.files = used.files.saturating_add_signed(files);
         check(&used, size.saturating_sub(replaced.unwrap_or(0)), replaced.is_none().into())?;
@@ -105,15 +105,19 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    fn without_leaving(&mut self, user: &UserName) -> Result<Usage, StorageError> {
-        let mut used = match self.used.get(user) {
+    /// What a user uses, before this transaction.
+    fn used(&mut self, user: &UserName) -> Result<Usage, StorageError> {
+        Ok(match self.used.get(user) {
             Some(used) => *used,
             None => *self.used.entry(user.clone()).or_insert(usage(self.transaction, user)?),
-        };
+        })
+    }
+
+    fn without_leaving(&self, user: &UserName, mut used: Usage) -> Usage {
         let (bytes, files) = self.leaving.get(user).copied().unwrap_or_default();
         used.bytes = used.bytes.saturating_sub(bytes);
         used.files = used.files.saturating_sub(files);
-        Ok(used)
+        used
     }
 
     /// Writes a row, in place of whatever had that inode before.
@@ -166,19 +170,13 @@ impl<'a> Ledger<'a> {
     }
 
     /// Writes the sums; the transaction is then ready to be committed. Says who uses how much then, without what is leaving.
-    pub(super) fn close(mut self) -> Result<Vec<(UserName, Usage)>, StorageError> {
+    pub(super) fn close(self) -> Result<Vec<(UserName, Usage)>, StorageError> {
         let update = "UPDATE accounts SET bytes_used = bytes_used + ?2, files_used = files_used + ?3 WHERE user = ?1";
         for (user, (bytes, files)) in &self.sums {
             self.transaction.prepare_cached(update)?.execute(params![user.as_str(), bytes, files])?;
         }
-        // What was asked before holds no more.
-        self.used.clear();
-        let users: Vec<UserName> = self.sums.keys().cloned().collect();
-        let with_usage = users.into_iter().map(|user| {
-            let used = self.without_leaving(&user)?;
-            Ok((user, used))
-        });
-        with_usage.collect()
+        let now = |user: &UserName| Ok((user.clone(), self.without_leaving(user, usage(self.transaction, user)?)));
+        self.sums.keys().map(now).collect()
     }
 }
 
