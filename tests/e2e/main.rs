@@ -5,7 +5,8 @@
 //! - `wire`, `hostile`: raw bytes against the server, good and bad; `raw` sends them.
 //! - `identity`: certificates and pins. `log`: the log and the audit file. `crowds`: more peers than there is room for.
 //! - `program`, `shell`, `globs`: what a person or a script sees.
-//! - `stop`: SIGTERM during uploads. `terminal`: a person at a pseudo-terminal.
+//! - `stop`: SIGTERM during uploads. `terminal`, `interactive`: a person at a pseudo-terminal
+//!   (`pty`), some of them behind a `valve`.
 //! - `resume`: transfers that are cut.
 //! - `accounts`: passwords and kept logins. `corpus`: what fuzzing begins with and has found.
 //! - `python`, `clients`: the independent clients. `lab`: the framing lab. `mangled`: its
@@ -22,6 +23,7 @@ mod globs;
 mod grade;
 mod hostile;
 mod identity;
+mod interactive;
 mod keeper;
 mod lab;
 mod lessons;
@@ -30,6 +32,7 @@ mod mangled;
 mod many;
 mod messenger;
 mod program;
+mod pty;
 mod python;
 mod raw;
 mod resume;
@@ -38,4 +41,5 @@ mod stop;
 mod terminal;
 mod toolchain;
 mod transfers;
+mod valve;
 mod wire;

@@ -4,6 +4,7 @@
 //! - [`Door`]: a server that waits for somebody to register or log in.
 //! - [`Client`]: one method for each request.
 //! - [`put`], [`get`]: the transfer engine, with [`Observer`] for whoever wants to watch.
+//! - [`Retry`], [`Client::repeat`]: going on after a lost connection.
 //! - [`Destination`]: a folder that nothing written through it leaves.
 //! - [`ClientError`]: what can go wrong.
 //!
@@ -49,5 +50,6 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::ClientError;
 pub use local::modified_ms;
 pub use observer::{Observer, Progress, Unobserved};
+pub use retry::Retry;
 pub use transfer::{GetTarget, OnExisting, Outcome, PutSource, get, put};
 pub use trust::Trust;

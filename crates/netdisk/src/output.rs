@@ -9,19 +9,32 @@ use serde_json::{Value, json};
 
 use crate::escape::{escape, escape_json};
 use crate::failure::Failure;
+use crate::job::JobView;
 
 /// Where results go.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     json: bool,
     quiet: bool,
+    /// The job that prints, where it is not the command at the prompt.
+    job: Option<Arc<JobView>>,
     /// The first failure to write. Work goes on: it was asked for, whoever reads of it.
     lost: Arc<OnceLock<io::Error>>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet, lost: Arc::default() }
+        Self { json, quiet, job: None, lost: Arc::default() }
+    }
+
+    /// The same for a job: lines stand above the prompt, and there are no bars.
+    pub(crate) fn beside(&self, job: Arc<JobView>) -> Self {
+        Self { job: Some(job), ..self.clone() }
+    }
+
+    /// The job that prints.
+    pub(crate) fn job(&self) -> Option<&Arc<JobView>> {
+        self.job.as_ref()
     }
 
     /// Whether all could be written. A reader that has gone (`| head`) has seen enough.
@@ -43,7 +56,7 @@ impl Output {
 
     /// Whether progress bars are wanted and can be shown.
     pub(crate) fn has_bars(&self) -> bool {
-        !self.json && !self.quiet && io::stderr().is_terminal()
+        !self.json && !self.quiet && self.job.is_none() && io::stderr().is_terminal()
     }
 
     /// Whether events are printed as JSON.
@@ -105,6 +118,8 @@ impl Output {
         if self.json {
             let event = json!({"event": "error", "code": failure.name(), "exit": failure.code(), "message": message});
             self.print("", event);
+        } else if let Some(job) = &self.job {
+            job.say(&escape(&message));
         } else {
             eprintln!("netdisk: {}", escape(&message));
         }
@@ -112,6 +127,9 @@ impl Output {
 
     fn print(&self, text: &str, event: Value) {
         let line = if self.json { escape_json(&event.to_string()) } else { escape(text).into_owned() };
+        if let Some(job) = self.job.as_ref().filter(|_| !self.json) {
+            return job.say(&line);
+        }
         let mut out = io::stdout().lock();
         if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
             self.lost.get_or_init(|| error);

@@ -12,14 +12,14 @@ use crate::output::{local_time, name_with_mark};
 
 pub(super) async fn ls(context: Context<'_>, args: LsArgs) -> Result<(), Failure> {
     let path = context.remote.resolve(args.path.as_deref().unwrap_or(""))?;
-    let client = context.remote.client().await?;
-    let (mut entries, skipped) = match client.list(&path, args.recursive).await {
+    let listing = context.remote.repeat(async |client| client.list(&path, args.recursive).await).await;
+    let (mut entries, skipped) = match listing {
         Ok(listing) => (listing.entries, listing.skipped),
         // A file is listed as itself.
-        Err(ClientError::Fault(fault)) if fault.code == FaultCode::NotADirectory => {
-            (vec![client.stat(&path).await?], 0)
+        Err(Failure::Client(ClientError::Fault(fault))) if fault.code == FaultCode::NotADirectory => {
+            (vec![context.remote.repeat(async |client| client.stat(&path).await).await?], 0)
         }
-        Err(error) => return Err(error.into()),
+        Err(failure) => return Err(failure),
     };
     sort(&mut entries, args.sort, args.reverse);
     for entry in &entries {
