@@ -3,16 +3,17 @@
 //! The workspace's tests play the corpus through the same functions, so that what was found once is not found twice.
 
 use std::cell::OnceCell;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use netdisk_client::{Endpoint, GetTarget, OnExisting, PutSource, Unobserved, get, greet_over, put};
-use netdisk_model::{Password, RemotePath, Token, UserName};
+use netdisk_model::{Password, RemotePath, UserName};
 use netdisk_protocol::{Admission, BodyPart, Frame, FrameCodec, Greeting, Numbered, Reply, Request};
 use netdisk_server::{Registration, Server};
-use netdisk_storage::{Accounts, MemoryStore, Removal};
+use netdisk_storage::{Accounts, Depth, Home, MemoryStore, Removal};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
@@ -23,17 +24,20 @@ use tokio_util::codec::{Decoder as _, Encoder as _};
 const PIPE_LEN: usize = 4096;
 
 /// Bytes cut into frames: wherever the stream is split, the frames are the same; and written again they are the bytes.
-pub fn frames(data: &[u8]) {
-    let Some((&split, stream)) = data.split_first() else { return };
+/// Gives how many frames they were.
+pub fn frames(data: &[u8]) -> usize {
+    let Some((&split, stream)) = data.split_first() else { return 0 };
     let whole = decode(stream, stream.len().max(1), split & 1 == 1);
     let pieces = decode(stream, usize::from(split >> 1) + 1, split & 1 == 1);
     assert_eq!(whole, pieces, "frames do not depend on how the stream is split");
     let mut written = BytesMut::new();
     let mut codec = codec(split & 1 == 1);
+    let count = whole.0.len();
     for frame in whole.0 {
         codec.encode(frame, &mut written).expect("what was read can be written");
     }
     assert!(stream.starts_with(&written), "and is the same bytes");
+    count
 }
 
 fn codec(admitted: bool) -> FrameCodec {
@@ -112,11 +116,13 @@ struct Stage {
     server: Server,
     store: Arc<MemoryStore>,
     alice: UserName,
-    token: Token,
+    home: Arc<dyn Home>,
 }
 
 thread_local! {
     static STAGE: OnceCell<Stage> = const { OnceCell::new() };
+    /// Of the sessions in which the fuzzer is the server.
+    static RUNTIME: OnceCell<Runtime> = const { OnceCell::new() };
 }
 
 impl Stage {
@@ -124,13 +130,46 @@ impl Stage {
         let runtime = runtime();
         let store = Arc::new(MemoryStore::new());
         let alice: UserName = "alice".parse().expect("a name");
-        let token = runtime.block_on(async {
-            store.register(&alice, Password::new("correct horse")).await.expect("a new account");
-            store.issue_token(&alice).await.expect("a token")
-        });
+        let password = Password::new("correct horse");
+        let account = runtime.block_on(store.register(&alice, password)).expect("a new account");
         let server = Server::new(store.clone(), None, Registration::Closed);
-        Self { runtime, server, store, alice, token }
+        Self { runtime, server, store, alice, home: account.home }
     }
+
+    /// One session; it begins with a token of its own, as an earlier one may have logged out, and with an empty home.
+    async fn play(&self, is_in: bool, data: &[u8]) -> Vec<u8> {
+        let token = self.store.issue_token(&self.alice).await.expect("a token");
+        let mut bytes = Vec::new();
+        if is_in {
+            bytes.extend(frame(br#"{"type":"hello","version":1,"software":"fuzz"}"#));
+            let token = token.expose();
+            bytes.extend(frame(format!(r#"{{"id":1,"type":"login","user":"alice","token":"{token}"}}"#).as_bytes()));
+        }
+        bytes.extend_from_slice(data);
+        let (near, far) = duplex(PIPE_LEN);
+        let (mut reader, mut writer) = tokio::io::split(near);
+        let client = async {
+            // A server that has had enough does not take the rest.
+            drop(writer.write_all(&bytes).await);
+            drop(writer.shutdown().await);
+        };
+        let mut said = Vec::new();
+        let listen = async { drop(reader.read_to_end(&mut said).await) };
+        // Why it ended is its own affair; that it ends is the law.
+        drop(tokio::join!(self.server.serve_stream(far, peer(data)), client, listen).0);
+        self.store.revoke_token(&token).await.expect("revoked");
+        empty(&*self.home).await;
+        said
+    }
+}
+
+/// Where a session comes from: each from elsewhere, so that wrong tokens of others do not keep it out, and the same one
+/// from the same place, so that it can be played again.
+fn peer(data: &[u8]) -> SocketAddr {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(data);
+    let [a, b, c, ..] = hasher.finish().to_le_bytes();
+    SocketAddr::from(([10, a, b, c], 1))
 }
 
 /// Time is paused: a session that would wait for a deadline is there at once.
@@ -142,44 +181,21 @@ fn frame(payload: &[u8]) -> Vec<u8> {
     [&u32::try_from(payload.len()).expect("short").to_be_bytes(), payload].concat()
 }
 
-/// A session in which the bytes are the client's: from the first one on, or after a proper login.
-pub fn server(data: &[u8]) {
-    let Some((&first, data)) = data.split_first() else { return };
+/// A session in which the bytes are the client's: from the first one on, or after a proper login. Gives what the server
+/// said.
+pub fn server(data: &[u8]) -> Vec<u8> {
+    let Some((&first, data)) = data.split_first() else { return Vec::new() };
     STAGE.with(|stage| {
         let stage = stage.get_or_init(Stage::new);
-        let mut bytes = Vec::new();
-        if first & 1 == 1 {
-            bytes.extend(frame(br#"{"type":"hello","version":1,"software":"fuzz"}"#));
-            let token = stage.token.expose();
-            bytes.extend(frame(format!(r#"{{"id":1,"type":"login","user":"alice","token":"{token}"}}"#).as_bytes()));
-        }
-        bytes.extend_from_slice(data);
-        stage.runtime.block_on(async {
-            let (near, far) = duplex(PIPE_LEN);
-            let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-            let (mut reader, mut writer) = tokio::io::split(near);
-            let client = async {
-                // A server that has had enough does not take the rest.
-                drop(writer.write_all(&bytes).await);
-                drop(writer.shutdown().await);
-            };
-            let listen = async { drop(tokio::io::copy(&mut reader, &mut tokio::io::sink()).await) };
-            // Why it ended is its own affair; that it ends is the law.
-            drop(tokio::join!(stage.server.serve_stream(far, peer), client, listen).0);
-            empty(stage).await;
-        });
-    });
+        stage.runtime.block_on(stage.play(first & 1 == 1, data))
+    })
 }
 
-/// Every session begins with an empty home.
-async fn empty(stage: &Stage) {
-    let home = stage.store.log_in_by_token(&stage.alice, &stage.token).await;
-    // It may have logged out.
-    let Ok(account) = home else { return };
-    let listed = account.home.list(&RemotePath::root(), netdisk_storage::Depth::OneLevel).await;
+async fn empty(home: &dyn Home) {
+    let listed = home.list(&RemotePath::root(), Depth::OneLevel).await;
     let entries = listed.expect("the root").next_batch().await.expect("memory");
     for entry in entries {
-        account.home.remove(&entry.path, Removal::Tree).await.expect("removed");
+        home.remove(&entry.path, Removal::Tree).await.expect("removed");
     }
 }
 
@@ -192,19 +208,21 @@ pub fn client(data: &[u8]) {
         bytes.extend(frame(br#"{"id":1,"type":"welcome","user":"alice"}"#));
     }
     bytes.extend_from_slice(data);
-    runtime().block_on(async {
-        let (near, far) = duplex(PIPE_LEN);
-        let (mut reader, mut writer) = tokio::io::split(far);
-        let speak = async {
-            drop(writer.write_all(&bytes).await);
-            drop(writer.shutdown().await);
-        };
-        let listen = async { drop(reader.read_to_end(&mut Vec::new()).await) };
-        let requests = async { drop(all_requests(near, first >> 1).await) };
-        // An hour of its time: longer than all deadlines together.
-        let session = async { tokio::join!(requests, speak, listen) };
-        tokio::time::timeout(Duration::from_secs(3600), session).await.expect("it ends");
-    });
+    RUNTIME.with(|of_thread| of_thread.get_or_init(runtime).block_on(serve_client(&bytes, first >> 1)));
+}
+
+async fn serve_client(bytes: &[u8], order: u8) {
+    let (near, far) = duplex(PIPE_LEN);
+    let (mut reader, mut writer) = tokio::io::split(far);
+    let speak = async {
+        drop(writer.write_all(bytes).await);
+        drop(writer.shutdown().await);
+    };
+    let listen = async { drop(tokio::io::copy(&mut reader, &mut tokio::io::sink()).await) };
+    let requests = async { drop(all_requests(near, order).await) };
+    // An hour of its time: longer than all deadlines together.
+    let session = async { tokio::join!(requests, speak, listen) };
+    tokio::time::timeout(Duration::from_secs(3600), session).await.expect("it ends");
 }
 
 async fn all_requests(stream: tokio::io::DuplexStream, order: u8) -> Result<(), Box<dyn std::error::Error>> {

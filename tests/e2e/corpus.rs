@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::raw::frame;
+
 #[expect(unreachable_pub, reason = "there it is a library of its own")]
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
@@ -26,7 +28,9 @@ fn play(target: &str, with: fn(&[u8])) {
 
 #[test]
 fn frames() {
-    play("frames", targets::frames);
+    play("frames", |bytes| {
+        targets::frames(bytes);
+    });
 }
 
 #[test]
@@ -41,7 +45,31 @@ fn paths() {
 
 #[test]
 fn server() {
-    play("server", targets::server);
+    play("server", |bytes| drop(targets::server(bytes)));
+}
+
+/// Otherwise all that a fuzzer does after that is done to a closed door.
+#[test]
+fn whatever_a_session_did_the_next_one_gets_in() {
+    let session = |request: &[u8]| targets::server(&[&[1], &frame(request)[..]].concat());
+    for spoiler in [
+        &br#"{"id":2,"type":"logout"}"#[..],
+        br#"{"id":2,"type":"revoke","session":"all"}"#,
+        br#"{"id":2,"type":"upload","path":"/f","body":"now"}"#,
+        b"no message",
+    ] {
+        session(spoiler);
+        let said = session(br#"{"id":2,"type":"whoami"}"#);
+        let text = String::from_utf8_lossy(&said).into_owned();
+        assert!(text.contains(r#""type":"account""#), "{text}");
+    }
+    for number in 0..100 {
+        let stranger = format!(r#"{{"id":1,"type":"login","user":"alice","token":"{number:064}"}}"#);
+        let hello = frame(br#"{"type":"hello","version":1,"software":"fuzz"}"#);
+        targets::server(&[&[0], &hello[..], &frame(stranger.as_bytes())].concat());
+    }
+    let said = session(br#"{"id":2,"type":"whoami"}"#);
+    assert!(String::from_utf8_lossy(&said).contains(r#""type":"account""#), "wrong tokens of others keep nobody out");
 }
 
 #[test]

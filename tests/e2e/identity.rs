@@ -1,6 +1,8 @@
 //! Who the server is: certificates of an authority, renewed ones, servers that are forgotten.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 
 use netdisk_client::{Trust, dial};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -89,6 +91,42 @@ async fn a_renewed_certificate_comes_into_force_without_a_stop() {
     }
     inside.whoami().await.expect("who is in stays in");
     assert_eq!(run(&program, &["login", "alice", "--ca", "system"], "ca.pem").0, Some(0));
+}
+
+#[test]
+fn a_reload_reads_where_the_files_were_and_nowhere_else() {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let elsewhere = tempfile::tempdir().expect("a temporary directory");
+    let program = Program::new();
+    let authority = Authority::new();
+    authority.certify("127.0.0.1", program.folder.path());
+    authority.certify("127.0.0.1", elsewhere.path());
+    let (cert, key) = (program.path("cert.pem"), program.path("key.pem"));
+    let mut command = program.command(&["serve", "--listen", "127.0.0.1:0", "--data"]);
+    command.arg(data.path()).arg("--tls-cert").arg(&cert).arg("--tls-key").arg(&key).stderr(Stdio::piped());
+    let mut server = ServerProcess::spawn_with_log(command, "info");
+    let mut log = BufReader::new(server.take_stderr()).lines();
+    let mut line_with = |what: &str| log.by_ref().map(|line| line.expect("text")).find(|line| line.contains(what));
+    let wall = line_with("landlock").expect("its level is logged");
+    if !wall.contains("level=whole") && !wall.contains("level=partial") {
+        eprintln!("skipped: no landlock in this kernel: {wall}");
+        return;
+    }
+    for file in ["cert.pem", "key.pem"] {
+        std::fs::remove_file(program.path(file)).expect("removed");
+        std::os::unix::fs::symlink(elsewhere.path().join(file), program.path(file)).expect("a link");
+    }
+    server.signal(rustix::process::Signal::HUP);
+    let refused = line_with("read again").expect("it says so");
+    assert!(refused.contains("not read again") && refused.contains("Permission denied"), "{refused}");
+    // The same files where the server looks: it was the place that was wrong.
+    for file in ["cert.pem", "key.pem"] {
+        std::fs::remove_file(program.path(file)).expect("removed");
+        std::fs::copy(elsewhere.path().join(file), program.path(file)).expect("copied");
+    }
+    server.signal(rustix::process::Signal::HUP);
+    let read = line_with("read again").expect("it says so");
+    assert!(read.contains("the key is ANOTHER"), "{read}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! - `transfers`, `many`: what the client library does over a real socket.
 //! - `wire`, `hostile`: raw bytes against the server, good and bad; `raw` sends them.
 //! - `identity`: certificates and pins. `log`: the log and the audit file. `crowds`: more peers than there is room for.
-//! - `program`, `shell`, `globs`: what a person or a script sees.
+//! - `program`, `shell`, `listings`, `globs`: what a person or a script sees.
 //! - `stop`: SIGTERM during uploads. `terminal`, `interactive`: a person at a pseudo-terminal
 //!   (`pty`), some of them behind a `valve`.
 //! - `resume`: transfers that are cut.
@@ -27,6 +27,7 @@ mod interactive;
 mod keeper;
 mod lab;
 mod lessons;
+mod listings;
 mod log;
 mod mangled;
 mod many;

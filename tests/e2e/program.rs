@@ -42,7 +42,7 @@ fn a_session_from_register_to_logout() {
     assert_eq!(program.ok(&["ls", "docs"]), "a.txt\nold/\n");
     assert_eq!(program.ok(&["ls", "-R"]), "docs/\ndocs/a.txt\ndocs/old/\n");
     assert_eq!(program.ok(&["ls", "docs/a.txt"]), "a.txt\n");
-    assert!(program.ok(&["ls", "-l", "docs"]).contains("              6 20"));
+    assert!(program.ok(&["ls", "-l", "--bytes", "docs"]).contains("              6 20"));
     assert!(program.ok(&["stat", "docs/a.txt"]).contains("size      6"));
     program.fails(&["rm", "docs"], 7);
     program.ok(&["rm", "-r", "docs"]);

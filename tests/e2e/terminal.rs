@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use crate::fixture::{Program, content};
 
 /// Whether there is a `script`; where the tests must not skip, its absence fails them.
-fn script_is_there() -> bool {
+pub(crate) fn script_is_there() -> bool {
     let there = Command::new("script").arg("--version").output().is_ok_and(|output| output.status.success());
     if !there {
         let required = std::env::var_os("NETDISK_TESTS_REQUIRE_SCRIPT").is_some();

@@ -1,5 +1,7 @@
 //! A logged-in connection: one method for each request.
 
+use std::ops::ControlFlow;
+
 use netdisk_model::{Entry, RemotePath, Token, Usage, UserName};
 use netdisk_protocol::{Connection, ConnectionError, Fault, Numbered, Reply, Request};
 
@@ -148,28 +150,16 @@ impl Client {
     /// # Errors
     /// The faults `not_found` and `not_a_directory`; a broken connection.
     pub async fn list(&mut self, path: &RemotePath, recursive: bool) -> Result<Listing, ClientError> {
-        let id = self.send(Request::List { path: path.clone().into(), recursive }).await?;
         let mut listed = Vec::new();
         let mut tally = ListingTally::default();
-        loop {
-            match self.recv(id).await? {
-                Reply::Entries { entries } => {
-                    tally.take(&entries)?;
-                    // What was not asked for is not believed.
-                    let strange = entries.iter().find(|entry| {
-                        !entry.path.is_within(path) || !recursive && entry.path.parent().as_ref() != Some(path)
-                    });
-                    if let Some(entry) = strange {
-                        return Err(ClientError::Unexpected(format!("{:?} in a listing of {path:?}", entry.path)));
-                    }
-                    listed.extend(entries);
-                }
-                Reply::End { count, skipped } if count == listed.len() as u64 => {
-                    return Ok(Listing { entries: listed, skipped });
-                }
-                other => return Err(unexpected(&other)),
-            }
-        }
+        let skipped = self
+            .walk(path, recursive, |entries| {
+                tally.take(&entries)?;
+                listed.extend(entries);
+                Ok(ControlFlow::Continue(()))
+            })
+            .await?;
+        Ok(Listing { entries: listed, skipped })
     }
 
     /// Says what stands at a path.

@@ -42,6 +42,7 @@ mod retry;
 mod tap;
 mod transfer;
 mod trust;
+mod walk;
 
 pub use client::{Client, Listing};
 pub use destination::Destination;

@@ -13,6 +13,7 @@ use crate::command::Command;
 use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::log::LogFormat;
+use crate::paint::When;
 
 /// A network disk of your own: a server, an interactive shell, and commands for scripts.
 ///
@@ -97,6 +98,9 @@ pub(crate) struct ConnectArgs {
     /// Print only results and errors
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+    /// Whether to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: When,
 }
 
 /// Whose word for a certificate counts.

@@ -5,12 +5,13 @@ mod grade;
 mod service;
 mod view;
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use netdisk_lab::{LabError, Paint, bench, command, stick};
 
 use crate::failure::Failure;
+use crate::paint::When;
 use dissect::DissectArgs;
 use grade::GradeArgs;
 use service::{MessengerArgs, ProxyArgs};
@@ -26,7 +27,7 @@ pub(crate) enum Lab {
     /// Run the right receiver in its place
     Fixed(LessonArgs),
     /// See the rest of one command's output come as the answer to the next
-    Command(ColourArg),
+    Command,
     /// Step through what was written, what arrived, and what the decoder cut
     View(ViewArgs),
     /// Take one message apart, from frame to packet, on a real capture
@@ -48,8 +49,6 @@ pub(crate) struct StickArgs {
     /// How often sender and receiver run free
     #[arg(long, value_name = "COUNT", default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     rounds: u16,
-    #[command(flatten)]
-    colour: ColourArg,
 }
 
 /// Options of `lab broken` and `lab fixed`.
@@ -64,53 +63,23 @@ pub(crate) struct LessonArgs {
     /// Print its text instead of running it
     #[arg(long)]
     source: bool,
-    #[command(flatten)]
-    colour: ColourArg,
-}
-
-/// Whether to use colours.
-#[derive(Debug, Args)]
-pub(crate) struct ColourArg {
-    /// Whether to use colours
-    #[arg(long = "color", value_name = "WHEN", default_value = "auto")]
-    when: When,
-}
-
-/// When to use colours.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum When {
-    /// On a terminal, unless NO_COLOR is set
-    Auto,
-    Always,
-    Never,
-}
-
-impl ColourArg {
-    fn paint(&self) -> Paint {
-        let wanted = match self.when {
-            When::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()),
-            When::Always => true,
-            When::Never => false,
-        };
-        if wanted { Paint::Colour } else { Paint::Plain }
-    }
 }
 
 /// Runs a part of the lab.
-pub(crate) fn lab(lab: Lab) -> Result<(), Failure> {
+pub(crate) fn lab(lab: Lab, colour: When) -> Result<(), Failure> {
+    let paint = if colour.is_wanted() { Paint::Colour } else { Paint::Plain };
     match lab {
-        Lab::Stick(args) => print(|out| {
-            let paint = args.colour.paint();
-            stick::run(&stick::Options { seed: args.seed, rounds: args.rounds.into(), paint }, out)
-        }),
-        Lab::Broken(args) => print(|out| lesson(&args, &bench::BROKEN, false, out)),
-        Lab::Fixed(args) => print(|out| lesson(&args, &bench::FIXED, true, out)),
-        Lab::Command(colour) => print(|out| command::run(colour.paint(), out)),
+        Lab::Stick(args) => {
+            print(|out| stick::run(&stick::Options { seed: args.seed, rounds: args.rounds.into(), paint }, out))
+        }
+        Lab::Broken(args) => print(|out| lesson(&args, &bench::BROKEN, false, paint, out)),
+        Lab::Fixed(args) => print(|out| lesson(&args, &bench::FIXED, true, paint, out)),
+        Lab::Command => print(|out| command::run(paint, out)),
         Lab::View(args) => view::view(&args),
-        Lab::Dissect(args) => dissect::dissect(&args, ColourArg { when: When::Auto }.paint()),
+        Lab::Dissect(args) => dissect::dissect(&args, paint),
         Lab::Proxy(args) => service::proxy(args),
         Lab::Messenger(args) => service::messenger(args),
-        Lab::Grade(args) => grade::grade(args, ColourArg { when: When::Auto }.paint()),
+        Lab::Grade(args) => grade::grade(args, paint),
     }
 }
 
@@ -135,8 +104,13 @@ fn failure(error: LabError) -> Failure {
     }
 }
 
-fn lesson(args: &LessonArgs, programs: &[bench::Program], is_right: bool, out: &mut dyn Write) -> Result<(), LabError> {
-    let paint = args.colour.paint();
+fn lesson(
+    args: &LessonArgs,
+    programs: &[bench::Program],
+    is_right: bool,
+    paint: Paint,
+    out: &mut dyn Write,
+) -> Result<(), LabError> {
     let chosen: Vec<_> =
         programs.iter().filter(|program| args.name.as_deref().is_none_or(|name| name == program.name)).collect();
     if chosen.is_empty() {

@@ -11,6 +11,7 @@
 
 mod admin;
 mod cli;
+mod columns;
 mod command;
 mod config;
 mod escape;
@@ -24,6 +25,7 @@ mod lexer;
 mod log;
 mod notices;
 mod output;
+mod paint;
 mod passwords;
 mod pins;
 mod progress;
@@ -40,6 +42,7 @@ mod trace;
 mod trust;
 mod try_it;
 mod waiting;
+mod wall;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -58,7 +61,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    let output = Output::new(cli.connect.json, cli.connect.quiet);
+    let output = Output::new(cli.connect.json, cli.connect.quiet, cli.connect.color);
     let outcome = match cli.mode {
         Some(Mode::Serve(args)) => cli::refuse_connect_options(&matches, "serve")
             .and_then(|()| serve::serve(args, cli.connect.plaintext, &output)),
@@ -67,7 +70,9 @@ pub fn main() -> ExitCode {
         }
         Some(Mode::Admin(args)) => admin::admin(args, &cli.connect, &output),
         Some(Mode::Pins(command)) => pins::pins(&cli.connect, command, &output),
-        Some(Mode::Lab(part)) => cli::refuse_connect_options(&matches, "lab").and_then(|()| lab::lab(part)),
+        Some(Mode::Lab(part)) => {
+            cli::refuse_connect_options(&matches, "lab").and_then(|()| lab::lab(part, cli.connect.color))
+        }
         Some(Mode::Shell) | None => shell::shell(cli.connect, &output),
         Some(Mode::Command(command)) => run::one_shot(cli.connect, command, &words(), &output),
     };

@@ -68,3 +68,24 @@ fn audit_file(folder: &Path) -> Result<RollingFileAppender, Failure> {
         .build(folder)
         .map_err(Failure::unexpected)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_audit_files_the_newest_are_kept() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let audit = folder.path().join("audit");
+        std::fs::create_dir(&audit).expect("made");
+        for day in 0..AUDIT_FILES_MAX + 20 {
+            let name = format!("audit.20{:02}-01-{:02}.jsonl", day / 28, day % 28 + 1);
+            std::fs::write(audit.join(name), "{}\n").expect("written");
+        }
+        // The next day's file is opened, as at midnight.
+        let file = audit_file(&audit).expect("opened");
+        let kept = std::fs::read_dir(&audit).expect("there").count();
+        assert!(kept <= AUDIT_FILES_MAX, "{kept} files");
+        drop(file);
+    }
+}

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Arc, OnceLock};
 
+use anstyle::Style;
 use netdisk_client::Outcome;
 use netdisk_model::{Entry, EntryKind};
 use serde_json::{Value, json};
@@ -10,6 +11,12 @@ use serde_json::{Value, json};
 use crate::escape::{escape, escape_json};
 use crate::failure::Failure;
 use crate::job::JobView;
+use crate::paint::{Safe, When, style_of};
+
+/// How much of a listing is gathered before it is written, in bytes.
+const PAGE_LEN: usize = 64 * 1024;
+/// Columns of a terminal that does not say how wide it is.
+const COLUMNS: usize = 80;
 
 /// Where results go.
 #[derive(Debug, Clone)]
@@ -18,13 +25,14 @@ pub(crate) struct Output {
     quiet: bool,
     /// The job that prints, where it is not the command at the prompt.
     job: Option<Arc<JobView>>,
+    colour: bool,
     /// The first failure to write. Work goes on: it was asked for, whoever reads of it.
     lost: Arc<OnceLock<io::Error>>,
 }
 
 impl Output {
-    pub(crate) fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet, job: None, lost: Arc::default() }
+    pub(crate) fn new(json: bool, quiet: bool, colour: When) -> Self {
+        Self { json, quiet, colour: !json && colour.is_wanted(), job: None, lost: Arc::default() }
     }
 
     /// The same for a job: lines stand above the prompt, and there are no bars.
@@ -35,6 +43,30 @@ impl Output {
     /// The job that prints.
     pub(crate) fn job(&self) -> Option<&Arc<JobView>> {
         self.job.as_ref()
+    }
+
+    /// How many columns the terminal has on which a person reads; `None` where the reader is a program.
+    pub(crate) fn columns(&self) -> Option<usize> {
+        if self.json || !io::stdout().is_terminal() {
+            return None;
+        }
+        let size = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_col));
+        Some(if size == 0 { COLUMNS } else { size })
+    }
+
+    /// How the name of such a thing looks here.
+    pub(crate) fn style(&self, kind: EntryKind) -> Style {
+        if self.colour { style_of(kind) } else { Style::new() }
+    }
+
+    /// Whether nobody reads any more.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.get().is_some()
+    }
+
+    /// Lines that come in great number.
+    pub(crate) fn page(&self) -> Page<'_> {
+        Page { output: self, text: String::new() }
     }
 
     /// Whether all could be written. A reader that has gone (`| head`) has seen enough.
@@ -76,19 +108,10 @@ impl Output {
         }
     }
 
-    /// A line of a listing.
-    pub(crate) fn entry(&self, entry: &Entry, shown: &str) {
-        let mut event = json!({"event": "entry"});
-        if let (Value::Object(event), Ok(Value::Object(entry))) = (&mut event, serde_json::to_value(entry)) {
-            event.extend(entry);
-        }
-        self.print(shown, event);
-    }
-
-    /// Several lines about one thing, for a person; the same as a line of a listing, for a script.
+    /// Several lines about one thing, for a person; one object, for a script.
     pub(crate) fn lines(&self, text: &str, entry: &Entry) {
         if self.json {
-            return self.entry(entry, text);
+            return self.print("", entry_event(entry));
         }
         for line in text.lines() {
             self.print(line, Value::Null);
@@ -127,14 +150,67 @@ impl Output {
 
     fn print(&self, text: &str, event: Value) {
         let line = if self.json { escape_json(&event.to_string()) } else { escape(text).into_owned() };
+        self.write(&(line + "\n"));
+    }
+
+    fn write(&self, text: &str) {
         if let Some(job) = self.job.as_ref().filter(|_| !self.json) {
-            return job.say(&line);
+            return text.lines().for_each(|line| job.say(line));
         }
         let mut out = io::stdout().lock();
-        if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             self.lost.get_or_init(|| error);
         }
     }
+}
+
+/// Lines of a listing that are written together; each call of a write costs more than the line.
+pub(crate) struct Page<'a> {
+    output: &'a Output,
+    text: String,
+}
+
+impl Page<'_> {
+    /// A result: always printed.
+    pub(crate) fn line(&mut self, shown: impl FnOnce() -> Safe, event: impl FnOnce() -> Value) {
+        match self.output.json {
+            true => self.text.push_str(&escape_json(&event().to_string())),
+            false => self.text.push_str(&shown().to_string()),
+        }
+        self.text.push('\n');
+        if self.text.len() >= PAGE_LEN {
+            self.show();
+        }
+    }
+
+    /// A line that only people need, such as a heading.
+    pub(crate) fn text(&mut self, shown: &Safe) {
+        if !self.output.json {
+            self.text.push_str(&format!("{shown}\n"));
+        }
+    }
+
+    /// Writes what was gathered.
+    pub(crate) fn show(&mut self) {
+        if !self.text.is_empty() {
+            self.output.write(&std::mem::take(&mut self.text));
+        }
+    }
+}
+
+impl Drop for Page<'_> {
+    fn drop(&mut self) {
+        self.show();
+    }
+}
+
+/// A line of a listing, for a script.
+pub(crate) fn entry_event(entry: &Entry) -> Value {
+    let mut event = json!({"event": "entry"});
+    if let (Value::Object(event), Ok(Value::Object(entry))) = (&mut event, serde_json::to_value(entry)) {
+        event.extend(entry);
+    }
+    event
 }
 
 /// The name of an entry as `ls` shows it.

@@ -12,6 +12,7 @@ use crate::config::{Config, Login};
 use crate::escape::escape;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::paint::When;
 use crate::passwords::{self, Purpose};
 use crate::waiting::Waiting;
 use crate::{trace, trust};
@@ -62,7 +63,7 @@ impl Remote {
 
     fn with(args: ConnectArgs, memory: Memory, trust: Option<Trust>) -> Self {
         // A command brings better company; until then nobody is told.
-        let company = Company { output: Output::new(false, true), cancel: CancellationToken::new() };
+        let company = Company { output: Output::new(false, true, When::Never), cancel: CancellationToken::new() };
         let directory = RemotePath::root();
         Self { args, memory, trust, login: None, client: None, trace: None, company, was_there: false, directory }
     }

@@ -19,6 +19,10 @@ use crate::failure::Failure;
 use crate::log::{self, LogFormat};
 use crate::output::Output;
 use crate::size;
+use crate::wall::{self, Level};
+
+/// Connections that the kernel keeps until they are accepted; as Tokio has it.
+const BACKLOG: i32 = 1024;
 
 /// The configuration file: the options of the command line by the same names.
 #[derive(Debug, Default, Deserialize)]
@@ -139,16 +143,16 @@ pub(crate) fn serve(args: ServeArgs, plaintext: bool, output: &Output) -> Result
         output.text(&options.explain());
         return Ok(());
     }
-    let runtime = crate::runtime()?;
-    runtime.block_on(async {
-        let listener = TcpListener::bind(options.listen)
-            .await
-            .with_context(|| format!("{} cannot be listened on", options.listen))
-            .map_err(Failure::Unexpected)?;
-        // Only a server that can serve makes a store, and an audit file in it.
-        log::start(LevelFilter::INFO, options.log_format, Some(&options.data.join("audit")))?;
-        let limits = Limits::for_descriptors(raise_descriptor_limit());
-        let (server, identity) = open(&options.data, options.min_free, &options.transport, options.registration)?;
+    let listener = listen(options.listen).with_context(|| format!("{} cannot be listened on", options.listen));
+    let listener = listener.map_err(Failure::Unexpected)?;
+    // Only a server that can serve makes a store, and an audit file in it.
+    log::start(LevelFilter::INFO, options.log_format, Some(&options.data.join("audit")))?;
+    let limits = Limits::for_descriptors(raise_descriptor_limit());
+    let (server, identity) = open(&options.data, options.min_free, &options.transport, options.registration)?;
+    // Threads that run already would be outside.
+    raise_wall(&options);
+    crate::runtime()?.block_on(async {
+        let listener = TcpListener::from_std(listener).map_err(Failure::unexpected)?;
         let shutdown = CancellationToken::new();
         stop_on_signals(shutdown.clone())?;
         reload_on_hangup(identity.clone())?;
@@ -156,6 +160,27 @@ pub(crate) fn serve(args: ServeArgs, plaintext: bool, output: &Output) -> Result
         server.with_limits(&limits).run(listener, shutdown).await;
         Ok(())
     })
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    // A crowd that comes at once waits here.
+    rustix::net::listen(&listener, BACKLOG)?;
+    Ok(listener)
+}
+
+/// Raises the second wall, as high as this kernel can; one that cannot is no reason not to serve.
+fn raise_wall(options: &Options) {
+    let certificates = match &options.transport {
+        Transport::Certificate { certificate, key } => vec![certificate.as_path(), key.as_path()],
+        Transport::OwnCertificate | Transport::Plaintext => Vec::new(),
+    };
+    match wall::raise(&options.data, &certificates) {
+        Ok(level @ Level::Whole) => tracing::info!(%level, "landlock"),
+        Ok(level) => tracing::warn!(%level, "landlock: this kernel does not keep the whole second wall"),
+        Err(error) => tracing::warn!(%error, "landlock: there is no second wall"),
+    }
 }
 
 /// Takes as many descriptors as the system grants, and gives how many: a connection needs one and each file under way

@@ -22,6 +22,7 @@ mod listener;
 mod listing;
 mod refusal;
 mod session;
+mod socket;
 mod tls;
 mod transfer;
 

@@ -24,6 +24,7 @@ use crate::limiter::Limiter;
 use crate::limits::{
     ACCEPT_BACKOFF, FAREWELL_TIMEOUT, GRACE, HELLO_TIMEOUT, Limits, MAINTENANCE_INTERVAL, ROLLBACK_GRACE, TLS_TIMEOUT,
 };
+use crate::socket::prepare;
 use crate::tls::Identity;
 
 /// Whether strangers may make accounts.
@@ -207,8 +208,7 @@ async fn connect(
     peer: SocketAddr,
     stranger: StrangersPlace,
 ) -> Result<(), ConnectionError> {
-    // Small messages must not wait for the acknowledgement of earlier ones (RFC 896).
-    stream.set_nodelay(true)?;
+    prepare(&stream)?;
     match &server.identity {
         None => serve(server, stream, peer, stranger).await,
         Some(identity) => {

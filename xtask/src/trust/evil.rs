@@ -36,8 +36,7 @@ const MARKS: &[&str] = &[
 
 pub(crate) fn probe(effort: &Effort) -> Result<Vec<Row>> {
     let runtime = runtime()?;
-    let random = Arc::new(Mutex::new(effort.random("evil")));
-    let address = runtime.block_on(serve(random))?;
+    let address = runtime.block_on(serve(effort.random("evil"), answers))?;
     let folder = tempfile::tempdir()?;
     let (sessions, library_failed) = runtime.block_on(library(address, folder.path(), effort.pick(1_000, 10_000)))?;
     let (runs, program_failed) = program(effort, address, folder.path(), effort.pick(100, 1_000))?;
@@ -69,21 +68,27 @@ pub(crate) fn probe(effort: &Effort) -> Result<Vec<Row>> {
     ])
 }
 
+/// What an evil server says to a request.
+pub(crate) type Answers = fn(&Value, &mut Random) -> Vec<Vec<u8>>;
+
 /// Serves evil until the runtime goes down.
-async fn serve(random: Arc<Mutex<Random>>) -> Result<SocketAddr> {
+pub(crate) async fn serve(random: Random, answers: Answers) -> Result<SocketAddr> {
+    let random = Arc::new(Mutex::new(random));
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let random = random.clone();
             // A client that has had enough ends it.
-            tokio::spawn(async move { drop(timeout(Duration::from_secs(20), session(stream, &random)).await) });
+            tokio::spawn(
+                async move { drop(timeout(Duration::from_secs(20), session(stream, &random, answers)).await) },
+            );
         }
     });
     Ok(address)
 }
 
-async fn session(stream: TcpStream, random: &Mutex<Random>) -> Result<()> {
+async fn session(stream: TcpStream, random: &Mutex<Random>, answers: Answers) -> Result<()> {
     let mut peer = Peer::over(stream);
     peer.recv().await?;
     let limits = json!({"message_len_max": 65536, "data_len_max": 262_144, "window": 32});
@@ -137,7 +142,7 @@ fn entry(random: &mut Random) -> Value {
 }
 
 /// What an evil server answers to a request: what is due, spoilt; or something else.
-fn answers(request: &Value, random: &mut Random) -> Vec<Vec<u8>> {
+pub(crate) fn answers(request: &Value, random: &mut Random) -> Vec<Vec<u8>> {
     let message = |value: Value| frame(value.to_string().as_bytes());
     let id = if random.below(20) == 0 { json!(random.next() >> 20) } else { request["id"].clone() };
     let number = id.as_u64().unwrap_or(0);
@@ -188,7 +193,7 @@ fn answers(request: &Value, random: &mut Random) -> Vec<Vec<u8>> {
 }
 
 /// What stands in a folder and below it: kind, mode and content.
-fn snapshot(folder: &Path) -> Result<BTreeMap<PathBuf, (u32, Vec<u8>)>> {
+pub(crate) fn snapshot(folder: &Path) -> Result<BTreeMap<PathBuf, (u32, Vec<u8>)>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -15,10 +15,12 @@ mod peer;
 mod race;
 mod scene;
 mod secrets;
+mod spoil;
 mod spoilt;
 mod table;
 mod timing;
 mod users;
+mod volume;
 
 use std::path::Path;
 

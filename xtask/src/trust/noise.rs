@@ -11,10 +11,12 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use super::peer::{Peer, address, connect, data, end, frame};
-use super::scene::{Effort, InProcess, Random, runtime};
+use super::peer::{Peer, address, connect};
+use super::scene::{Effort, InProcess, runtime};
+use super::spoil::spoilt;
 use super::spoilt::{Flaw, Spoilt};
 use super::table::Row;
+use super::volume;
 
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
@@ -26,7 +28,10 @@ pub(crate) fn probe(effort: &Effort) -> Result<Vec<Row>> {
     std::panic::set_hook(Box::new(|_| {
         PANICS.fetch_add(1, Ordering::Relaxed);
     }));
-    let outcome = attack(effort);
+    let outcome = attack(effort).and_then(|mut rows| {
+        rows.extend(volume::rows(effort, &PANICS)?);
+        Ok(rows)
+    });
     std::panic::set_hook(usual);
     outcome
 }
@@ -48,7 +53,7 @@ fn attack(effort: &Effort) -> Result<Vec<Row>> {
         peer.enter("alice", None).await
     })?;
     let began = Instant::now();
-    let time = effort.pick(Duration::from_secs(15), Duration::from_secs(600));
+    let time = effort.pick(Duration::from_secs(8), Duration::from_secs(120));
     let mut random = effort.random("noise");
     let (tried, unserved) = runtime.block_on(async {
         let (mut tried, mut unserved) = (0_u64, 0);
@@ -70,90 +75,13 @@ fn attack(effort: &Effort) -> Result<Vec<Row>> {
     let panics = PANICS.load(Ordering::Relaxed);
     Ok(vec![Row {
         promise: "P7",
-        what: "spoilt sessions and JSON bombs".to_owned(),
+        what: "spoilt sessions and JSON bombs, over sockets".to_owned(),
         tried,
         failed: panics + unserved,
         figure: format!("{panics} panics, {:.0} sessions/s", tried as f64 / began.elapsed().as_secs_f64()),
         control: "a server that panics at one name",
         control_failed,
     }])
-}
-
-/// The bytes of a session that somebody spoilt.
-fn spoilt(token: &str, random: &mut Random) -> Vec<u8> {
-    let mut frames = session(token, random);
-    for _ in 0..=random.below(3) {
-        let at = random.below(frames.len());
-        match random.below(6) {
-            0 => frames.swap(at, 0),
-            1 => drop(frames.remove(at)),
-            2 => frames.insert(at, bomb(random)),
-            3 => {
-                let len = random.below(300);
-                frames.insert(at, frame(&random.bytes(len)));
-            }
-            4 => {
-                let len = random.below(60);
-                frames[at] = random.bytes(len);
-            }
-            _ => frames.insert(at, u32::try_from(random.next() >> 40).unwrap_or(0).to_be_bytes().to_vec()),
-        }
-        if frames.is_empty() {
-            break;
-        }
-    }
-    let mut bytes = frames.concat();
-    for _ in 0..random.below(4) {
-        let at = random.below(bytes.len());
-        if let Some(byte) = bytes.get_mut(at) {
-            *byte = random.next() as u8;
-        }
-    }
-    if random.below(3) == 0 {
-        bytes.truncate(random.below(bytes.len() + 1));
-    }
-    bytes
-}
-
-fn session(token: &str, random: &mut Random) -> Vec<Vec<u8>> {
-    let message = |value: serde_json::Value| frame(value.to_string().as_bytes());
-    let path = format!("/{}", random.below(20));
-    let mut frames = vec![
-        message(json!({"type": "hello", "version": 1, "software": "noise"})),
-        message(json!({"id": 1, "type": "login", "user": "alice", "token": token})),
-    ];
-    for id in 2..8_u64 {
-        match random.below(7) {
-            0 => frames.push(message(json!({"id": id, "type": "list", "path": "/", "recursive": true}))),
-            1 => frames.push(message(json!({"id": id, "type": "download", "path": path, "offset": random.below(9)}))),
-            2 => frames.push(message(json!({"id": id, "type": "mkdir", "path": path, "parents": true}))),
-            3 => frames.push(message(json!({"id": id, "type": "remove", "path": path, "recursive": true}))),
-            4 => frames.push(message(json!({"id": id, "type": "rename", "from": path, "to": "/x", "replace": true}))),
-            5 => frames.push(message(json!({"id": id, "type": "abort", "code": "cancelled", "message": ""}))),
-            _ => frames.extend([
-                message(json!({"id": id, "type": "upload", "path": path, "size": 5, "body": "now"})),
-                data(b"hel"),
-                Vec::from([0; 4]),
-                data(b"lo"),
-                message(end(id, b"hello")),
-            ]),
-        }
-    }
-    frames
-}
-
-/// JSON that is more than it seems.
-fn bomb(random: &mut Random) -> Vec<u8> {
-    let depth = random.below(30_000);
-    let payload = match random.below(6) {
-        0 => format!(r#"{{"id":2,"type":"stat","path":{}"#, "[".repeat(depth)),
-        1 => format!(r#"{{"a":{}"#, r#"{"a":"#.repeat(depth / 6)),
-        2 => format!(r#"{{"id":{},"type":"whoami"}}"#, "9".repeat(random.below(400))),
-        3 => format!(r#"{{"id":1e{},"type":"list","path":"/"}}"#, random.below(400)),
-        4 => format!(r#"{{"id":2,{}"type":"whoami"}}"#, r#""id":2,"#.repeat(depth / 8)),
-        _ => format!(r#"{{"id":2,"type":"stat","path":"{}"}}"#, r"\ud800".repeat(depth / 6)),
-    };
-    frame(payload.as_bytes())
 }
 
 /// Sends bytes and waits for the server to be done with them; false when it never is.

@@ -1,36 +1,6 @@
-//! Arguments of the commands about files and directories on the server.
+//! Arguments of the commands that change or show files and directories on the server.
 
-use clap::{Args, ValueEnum};
-
-/// What to list and how.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct LsArgs {
-    /// The directory, or a file
-    pub(crate) path: Option<String>,
-    /// Kind, size and time too
-    #[arg(short)]
-    pub(crate) long: bool,
-    /// The whole tree
-    #[arg(short = 'R', long)]
-    pub(crate) recursive: bool,
-    /// What to sort by
-    #[arg(long, value_name = "KEY", default_value = "name")]
-    pub(crate) sort: SortKey,
-    /// The other way round
-    #[arg(short, long)]
-    pub(crate) reverse: bool,
-}
-
-/// What a listing is sorted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SortKey {
-    /// By name
-    Name,
-    /// Largest first
-    Size,
-    /// Newest first
-    Time,
-}
+use clap::Args;
 
 /// Which directories to make.
 #[derive(Debug, Clone, Args)]

@@ -1,12 +1,15 @@
 //! The commands, as the shell and the command line run them.
 
 mod account;
+mod du;
+mod find;
 mod ls;
 mod mkdir;
 mod relocate;
 mod rm;
 mod stat;
 mod transfer;
+mod tree;
 
 use clap::{CommandFactory as _, Parser as _};
 use netdisk_client::ClientError;
@@ -14,7 +17,7 @@ use netdisk_model::{EntryKind, RemotePath};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, ConnectArgs, Mode};
-use crate::command::Command;
+use crate::command::{Command, LsArgs};
 use crate::config::Config;
 use crate::expand::{self, Globs, Unmatched};
 use crate::failure::Failure;
@@ -171,6 +174,10 @@ async fn dispatch(mut context: Context<'_>, command: Command) -> Result<(), Fail
         Command::Sessions(args) => account::sessions(context, args).await,
         Command::Whoami => account::whoami(context).await,
         Command::Ls(args) => ls::ls(context, args).await,
+        Command::Ll(args) => ls::ls(context, LsArgs { long: true, ..args }).await,
+        Command::Tree(args) => tree::tree(context, args).await,
+        Command::Find(args) => find::find(context, args).await,
+        Command::Du(args) => du::du(context, args).await,
         Command::Mkdir(args) => mkdir::mkdir(context, args).await,
         Command::Rm(args) => rm::rm(context, args).await,
         Command::Mv(args) => relocate::mv(context, args).await,

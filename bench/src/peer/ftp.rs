@@ -1,0 +1,58 @@
+//! What the FTP servers share: a folder for the account that they serve, and curl.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::rc::Rc;
+
+use anyhow::Result;
+
+use super::Service;
+use super::curl::Curl;
+use crate::account::Account;
+use crate::fileset::FileSet;
+use crate::process::Server;
+use crate::site::Site;
+
+/// An FTP server that runs.
+pub(super) struct Ftp {
+    pub(super) site: Rc<Site>,
+    pub(super) server: Server,
+    pub(super) files: PathBuf,
+    /// Who writes the files.
+    pub(super) account: Account,
+    pub(super) curl: Curl,
+}
+
+/// Makes a folder that `account` may write to.
+pub(super) fn folder_of(account: &Account, folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    account.give(folder)
+}
+
+impl Service for Ftp {
+    fn server(&self) -> &Server {
+        &self.server
+    }
+
+    fn files(&self) -> &Path {
+        &self.files
+    }
+
+    fn upload(&self, set: &FileSet) -> Result<Command> {
+        self.curl.upload(&self.site, set)
+    }
+
+    fn download(&self, set: &FileSet, into: &Path) -> Result<Command> {
+        self.curl.download(&self.site, set, into)
+    }
+
+    /// The folder is there and empty: to make it is not what FTP is measured by.
+    fn clear(&self, set: &FileSet) -> Result<()> {
+        let folder = self.files.join(set.name()?);
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        folder_of(&self.account, &folder)
+    }
+}
