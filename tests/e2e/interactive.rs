@@ -85,9 +85,13 @@ fn tab_completes_names_of_the_server_in_the_quotes_they_began_in() {
 #[test]
 fn without_colours_there_are_no_hints() {
     let scene = Scene::new();
-    let screen = Screen::open_with(&scene.program, &[], 100, &[("TERM", "xterm")]);
+    let screen = Screen::open_with(&scene.program, &["--color", "never"], 100, &[]);
     screen.ends_with(">");
-    drop(screen);
+    screen.press("whoa");
+    screen.ends_with("> whoa");
+    screen.press("m\t");
+    screen.ends_with("> whoami");
+    assert!(!screen.written().contains("\x1b[2m"), "{:?}", screen.written());
     let screen = Screen::open_with(&scene.program, &[], 100, &[("TERM", "dumb")]);
     screen.ends_with(">");
     screen.press("whoami\r");
@@ -190,7 +194,7 @@ fn jobs_run_beside_the_prompt_and_do_not_tear_it() {
     valve.open();
     screen.run("put other &");
     screen.run("wait");
-    assert_eq!(screen.run("ls"), ["big one", "other"]);
+    assert_eq!(screen.run("ls"), ["big one  other"]);
     valve.close_after(LITTLE);
     screen.run("put other again &");
     screen.press("exit --force\r");
@@ -211,7 +215,7 @@ fn a_script_waits_for_its_jobs_and_takes_over_their_failure() {
     assert_eq!(program.ok(&["ls"]), "a\nb\nc\nd\ne\n");
     let output = program.run_with(&["--quiet"], b"get a elsewhere &\nget missing &\nwait 1\n");
     assert_eq!(output.status.code(), Some(6), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("[2] "), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("[2] /missing: no such"), "{output:?}");
     assert_eq!(program.read("elsewhere/a"), b"a");
     for (script, code) in [("login alice &\n", 2), ("put - x &\n", 2), ("fg\n", 6), ("wait 7\n", 6), ("&\n", 2)] {
         let output = program.run_with(&["--quiet"], script.as_bytes());

@@ -37,6 +37,7 @@ mod pty;
 mod python;
 mod raw;
 mod resume;
+mod scripts;
 mod shell;
 mod stop;
 mod terminal;

@@ -30,9 +30,10 @@ impl JobView {
         Self { number, notices, now: Mutex::default() }
     }
 
-    /// Says a line, which is safe for a terminal.
-    pub(crate) fn say(&self, line: &str) {
-        self.notices.say(format!("[{}] {line}", self.number));
+    /// Says a line, which is safe for a terminal; gives back what is to be printed at once.
+    #[must_use]
+    pub(crate) fn say(&self, line: &str) -> Option<String> {
+        self.notices.say(format!("[{}] {line}", self.number))
     }
 
     /// Takes over what a bar would show.

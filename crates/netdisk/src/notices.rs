@@ -1,5 +1,6 @@
 //! Lines of jobs, printed where they tear nothing: above the prompt, or between two commands.
 
+use std::io::{self, Write as _};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustyline::ExternalPrinter;
@@ -25,7 +26,7 @@ struct State {
 /// Who has the terminal.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Terminal {
-    /// There is none: lines are printed as they come.
+    /// There is none.
     #[default]
     None,
     /// A command, or nobody.
@@ -37,7 +38,7 @@ enum Terminal {
 }
 
 impl Notices {
-    /// Without a terminal: a line is printed as it comes.
+    /// Without a terminal: a line is to be printed as it comes.
     pub(crate) fn direct() -> Arc<Self> {
         Arc::new(Self { state: Mutex::default(), changed: Condvar::new() })
     }
@@ -52,13 +53,12 @@ impl Notices {
         notices
     }
 
-    /// Takes a line, which is safe for a terminal.
-    pub(crate) fn say(&self, line: String) {
+    /// Takes a line, which is safe for a terminal; gives it back where there is none and it is to be printed at once.
+    #[must_use]
+    pub(crate) fn say(&self, line: String) -> Option<String> {
         let mut state = self.lock();
         if state.terminal == Terminal::None {
-            drop(state);
-            println!("{line}");
-            return;
+            return Some(line);
         }
         if state.lines.len() < LINES_MAX {
             state.lines.push(line);
@@ -66,12 +66,13 @@ impl Notices {
             state.dropped += 1;
         }
         self.changed.notify_all();
+        None
     }
 
     /// The prompt is about to come: what was held back stands before it.
     pub(crate) fn prompt_comes(&self) {
         let mut state = self.lock();
-        print!("{}", state.take());
+        state.print();
         state.terminal = Terminal::Prompt;
     }
 
@@ -84,7 +85,7 @@ impl Notices {
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         if state.terminal != Terminal::None {
-            print!("{}", state.take());
+            state.print();
             state.terminal = Terminal::Closed;
         }
         self.changed.notify_all();
@@ -115,6 +116,12 @@ impl Notices {
 }
 
 impl State {
+    fn print(&mut self) {
+        let text = self.take();
+        // A terminal that has gone is noticed by the editor; the lines are of no use to anybody then.
+        drop(io::stdout().write_all(text.as_bytes()));
+    }
+
     fn take(&mut self) -> String {
         let mut text: String = self.lines.drain(..).map(|line| line + "\n").collect();
         if self.dropped > 0 {
@@ -144,11 +151,11 @@ mod tests {
         let (send, screen) = mpsc::channel();
         let notices = Notices::above(Screen(send));
         notices.prompt_comes();
-        notices.say("above the prompt".to_owned());
+        assert_eq!(notices.say("above the prompt".to_owned()), None);
         assert_eq!(screen.recv().expect("printed"), "above the prompt\n");
         notices.prompt_went();
         for line in 0..LINES_MAX + 2 {
-            notices.say(line.to_string());
+            assert_eq!(notices.say(line.to_string()), None);
         }
         let text = notices.lock().take();
         assert!(text.ends_with("\n499\n(2 more lines)\n"), "{text}");

@@ -1,5 +1,6 @@
 //! What is printed: lines for people, or one JSON object a line for scripts.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Arc, OnceLock};
 
@@ -57,6 +58,11 @@ impl Output {
     /// How the name of such a thing looks here.
     pub(crate) fn style(&self, kind: EntryKind) -> Style {
         if self.colour { style_of(kind) } else { Style::new() }
+    }
+
+    /// Whether there are colours.
+    pub(crate) fn has_colour(&self) -> bool {
+        self.colour
     }
 
     /// Whether nobody reads any more.
@@ -142,7 +148,9 @@ impl Output {
             let event = json!({"event": "error", "code": failure.name(), "exit": failure.code(), "message": message});
             self.print("", event);
         } else if let Some(job) = &self.job {
-            job.say(&escape(&message));
+            if let Some(line) = job.say(&escape(&message)) {
+                eprintln!("{line}");
+            }
         } else {
             eprintln!("netdisk: {}", escape(&message));
         }
@@ -154,9 +162,10 @@ impl Output {
     }
 
     fn write(&self, text: &str) {
-        if let Some(job) = self.job.as_ref().filter(|_| !self.json) {
-            return text.lines().for_each(|line| job.say(line));
-        }
+        let text: Cow<'_, str> = match self.job.as_ref().filter(|_| !self.json) {
+            Some(job) => text.lines().filter_map(|line| job.say(line)).map(|line| line + "\n").collect(),
+            None => text.into(),
+        };
         let mut out = io::stdout().lock();
         if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             self.lost.get_or_init(|| error);

@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::paint::When;
 use crate::passwords::{self, Purpose};
+use crate::settings::Defaults;
 use crate::waiting::Waiting;
 use crate::{trace, trust};
 
@@ -90,6 +91,11 @@ impl Remote {
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.args.server
+    }
+
+    /// What commands take where their own options say nothing.
+    pub(crate) fn defaults(&self) -> Defaults {
+        self.args.defaults
     }
 
     /// Who is logged in, as far as is known without asking the server.

@@ -126,24 +126,29 @@ pub(crate) enum ShellCommand {
         path: Option<PathBuf>,
     },
     /// List the jobs; a `&` behind a command makes one
+    #[command(after_help = examples::JOBS)]
     Jobs,
     /// Bring a job to the front: its bar is shown, and Ctrl-C stops it
+    #[command(after_help = examples::FG)]
     Fg {
         /// Which one; without it, the last that was begun
         job: Option<u32>,
     },
     /// Stop jobs; what they have moved is kept, and the same command goes on from there
+    #[command(after_help = examples::CANCEL)]
     Cancel {
         /// Which ones
         #[arg(required = true, value_name = "JOB")]
         jobs: Vec<u32>,
     },
     /// Wait until jobs have ended
+    #[command(after_help = examples::WAIT)]
     Wait {
         /// Which one; without it, all
         job: Option<u32>,
     },
     /// List the lines that were typed
+    #[command(after_help = examples::HISTORY)]
     History,
     /// Leave (so do Ctrl-D and `quit`)
     #[command(alias = "quit", alias = "bye")]

@@ -43,11 +43,9 @@ enum Wait {
 }
 
 impl WordCompleter {
-    pub(super) fn new(runtime: Handle, shelf: Arc<Shelf>, users: Vec<String>) -> Self {
+    pub(super) fn new(runtime: Handle, shelf: Arc<Shelf>, users: Vec<String>, can_dim: bool) -> Self {
         let mut grammar = Line::command();
         grammar.build();
-        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let can_dim = !is_set("NO_COLOR") && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
         Self { grammar, runtime, shelf, users, can_dim, jobs: Vec::new() }
     }
 
@@ -223,7 +221,7 @@ mod tests {
     fn offered(line: &str) -> Vec<String> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let users = vec!["alice".to_owned()];
-        let mut completer = WordCompleter::new(runtime.handle().clone(), Arc::default(), users);
+        let mut completer = WordCompleter::new(runtime.handle().clone(), Arc::default(), users, true);
         completer.jobs = vec![7];
         let cursor = lexer::lex_to_cursor(line).expect("a word may stand here");
         completed(line, completer.candidates(&cursor, Wait::Some))

@@ -118,7 +118,9 @@ fn run_terminal(
         .map_err(Failure::unexpected)?
         .build();
     let mut editor = Editor::<WordCompleter, DefaultHistory>::with_config(config).map_err(Failure::unexpected)?;
-    editor.set_helper(Some(WordCompleter::new(runtime.handle().clone(), shelf.clone(), remote.kept_users())));
+    let users = remote.kept_users();
+    let completer = WordCompleter::new(runtime.handle().clone(), shelf.clone(), users, output.has_colour());
+    editor.set_helper(Some(completer));
     let history = History::load(history.map(Path::to_owned), &mut editor);
     // A terminal that cannot move its cursor has no place above the prompt.
     let notices = editor.create_external_printer().map_or_else(|_| Notices::direct(), Notices::above);
