@@ -7,7 +7,8 @@
 //! - `program`, `shell`, `listings`, `globs`: what a person or a script sees.
 //! - `stop`: SIGTERM during uploads. `terminal`, `interactive`: a person at a pseudo-terminal
 //!   (`pty`), some of them behind a `valve`.
-//! - `resume`: transfers that are cut.
+//! - `resume`: transfers that are cut; `relay` cuts them. `trees`: many files at once, up and down; `evil_trees`: from a
+//!   server that says anything.
 //! - `accounts`: passwords and kept logins. `corpus`: what fuzzing begins with and has found.
 //! - `python`, `clients`: the independent clients. `lab`: the framing lab. `mangled`: its
 //!   mangler between the real client and the real server. `messenger`: it and the programs of a course.
@@ -18,6 +19,7 @@ mod clients;
 mod corpus;
 mod crowds;
 mod dissect;
+mod evil_trees;
 mod fixture;
 mod globs;
 mod grade;
@@ -36,6 +38,7 @@ mod program;
 mod pty;
 mod python;
 mod raw;
+mod relay;
 mod resume;
 mod scripts;
 mod shell;
@@ -43,5 +46,6 @@ mod stop;
 mod terminal;
 mod toolchain;
 mod transfers;
+mod trees;
 mod valve;
 mod wire;

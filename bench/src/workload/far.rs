@@ -45,7 +45,7 @@ fn both_ways(bench: &Bench, id: &str, what: &str, shape: Vec<(String, u64)>, cos
     let site = Rc::new(Site::far(&bench.site, ROUND_TRIP)?);
     let mut columns = Vec::new();
     for (direction, way) in [(Direction::Upload, "up"), (Direction::Download, "down")] {
-        let title = format!("{direction} {what} at {} ms", ROUND_TRIP.as_millis());
+        let title = format!("{what} at {} ms", ROUND_TRIP.as_millis());
         let plan = Plan { id: format!("{id} {way}"), title, direction, shape: shape.clone(), cost };
         columns.push(measure(bench, &site, &plan)?);
     }
