@@ -37,6 +37,7 @@ mod python;
 mod raw;
 mod relay;
 mod resume;
+mod scripts;
 mod shell;
 mod stop;
 mod terminal;

@@ -3,7 +3,8 @@
 use clap::{Args, ValueEnum};
 
 /// What to do with a file that stands where another goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum ExistingArg {
     /// Replace it
     Overwrite,
@@ -35,9 +36,9 @@ pub(crate) struct PutArgs {
     /// Directories with all that is in them
     #[arg(short, long)]
     pub(crate) recursive: bool,
-    /// What to do with a file that stands there
-    #[arg(long, value_name = "WHAT", default_value = "overwrite")]
-    pub(crate) existing: ExistingArg,
+    /// What to do with a file that stands there [default: overwrite]
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) existing: Option<ExistingArg>,
     #[command(flatten)]
     pub(crate) connections: ConnectionsArg,
 }

@@ -12,6 +12,9 @@ pub(in super::super) async fn cat(mut context: Context<'_>, paths: Vec<String>) 
 }
 
 pub(super) async fn cat_all(context: &mut Context<'_>, paths: &[String]) -> Result<(), Failure> {
+    if context.output.is_json() {
+        return Err(Failure::usage("a file on standard output leaves no room for --json"));
+    }
     let mut several = Several::new(context.output, paths.len());
     for typed in paths {
         let printed = async {

@@ -44,6 +44,7 @@ fn split_target(paths: &[String]) -> (&[String], Option<&str>) {
 pub(super) async fn put(context: &mut Context<'_>, args: PutArgs) -> Result<(), Failure> {
     let (sources, target) = split_target(&args.paths);
     let target_path = context.remote.resolve(target.unwrap_or(""))?;
+    let existing = args.existing.or(context.remote.defaults().put_existing).unwrap_or(ExistingArg::Overwrite);
     let into = match target {
         None => true,
         Some(typed) => {
@@ -58,7 +59,7 @@ pub(super) async fn put(context: &mut Context<'_>, args: PutArgs) -> Result<(), 
     if let [source] = sources
         && !(args.recursive && Path::new(source).is_dir())
     {
-        return single::put_one(context, source, place(source)?, args.existing).await;
+        return single::put_one(context, source, place(source)?, existing).await;
     }
     let mut many = many::Many::new(context, args.recursive);
     let mut roots = Vec::new();
@@ -71,7 +72,7 @@ pub(super) async fn put(context: &mut Context<'_>, args: PutArgs) -> Result<(), 
         };
         roots.extend(many.took(root));
     }
-    many.put(roots, args.existing, args.connections).await
+    many.put(roots, existing, args.connections).await
 }
 
 /// The name that a local file has on the server.
@@ -97,7 +98,7 @@ fn canonical(path: &Path) -> Result<PathBuf, Failure> {
 
 pub(super) async fn get(context: &mut Context<'_>, args: GetArgs) -> Result<(), Failure> {
     let (sources, target) = split_target(&args.paths);
-    let existing = args.existing.unwrap_or(ExistingArg::Ask);
+    let existing = args.existing.or(context.remote.defaults().get_existing).unwrap_or(ExistingArg::Ask);
     if target == Some(STREAM) {
         return cat::cat_all(context, sources).await;
     }
