@@ -24,6 +24,9 @@ pub(crate) enum Mode {
     /// Become another program that ends when the bench ends, perhaps in another network
     #[command(hide = true)]
     Launch(LaunchArgs),
+    /// Hold packets between two networks
+    #[command(hide = true)]
+    Relay(RelayArgs),
     /// One stream of files with nothing else: what the machine can do at best
     #[command(hide = true, subcommand)]
     Limit(LimitCommand),
@@ -79,6 +82,17 @@ pub(crate) struct LaunchArgs {
     pub(crate) command: Vec<OsString>,
 }
 
+/// How long a wire to lay.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RelayArgs {
+    /// How long a packet travels
+    #[arg(long)]
+    pub(crate) delay_micros: u64,
+    /// The program `ip`
+    #[arg(long)]
+    pub(crate) ip: PathBuf,
+}
+
 /// The ends of a limit.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum LimitCommand {
@@ -129,6 +143,10 @@ pub(crate) enum WorkloadId {
     W3,
     /// Download many small files
     W4,
+    /// Many small files far away
+    W5,
+    /// A large file far away
+    W6,
 }
 
 #[cfg(test)]

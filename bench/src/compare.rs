@@ -30,12 +30,18 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<()> {
         divide: args.divide,
         on_disk: args.disk.is_some(),
     };
-    let mut columns = Vec::new();
+    let (mut columns, mut left_out) = (Vec::new(), Vec::new());
     for id in chosen(&args.only) {
+        if let Some(reason) = workload::obstacle(id, &bench.site.programs) {
+            eprintln!("{id:?} is left out: {reason}");
+            left_out.push(format!("Left out: {id:?}: {reason}.\n"));
+            continue;
+        }
         columns.extend(workload::run(id, &bench).with_context(|| format!("{id:?}"))?);
     }
     let mut text = report::tables(&bench.peers, &columns);
     text.push_str(&format!("\n{}\n", targets::table(&columns)));
+    text.push_str(&left_out.concat());
     for (name, missing) in absent {
         text.push_str(&format!("Left out, not installed: {name} ({}).\n", missing.join(", ")));
     }

@@ -11,9 +11,11 @@ mod fileset;
 mod launch;
 mod limit;
 mod machine;
+mod network;
 mod peer;
 mod process;
 mod programs;
+mod relay;
 mod report;
 mod site;
 mod statistics;
@@ -44,6 +46,7 @@ fn run(cli: Cli) -> Result<()> {
         Mode::Compare(args) => compare::compare(&args),
         Mode::Peers(args) => compare::list_peers(&args),
         Mode::Launch(args) => launch::launch(&args),
+        Mode::Relay(args) => relay::run(&args),
         Mode::Limit(command) => limit::run(&command),
     }
 }

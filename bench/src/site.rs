@@ -9,12 +9,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rcgen::{CertificateParams, KeyPair, SanType};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
 
+use crate::network::Network;
 use crate::programs::Programs;
 
 /// Set for the bench that was started over, so that this happens once.
@@ -27,10 +30,12 @@ const SHARED_MEMORY: &str = "/dev/shm";
 pub(crate) struct Site {
     /// Where servers listen.
     pub(crate) address: IpAddr,
-    pub(crate) programs: Programs,
+    pub(crate) programs: Rc<Programs>,
     folder: PathBuf,
+    /// Where server and client are far from each other.
+    network: Option<Network>,
     mounted: Vec<PathBuf>,
-    _folder: TempDir,
+    _temporary: Option<TempDir>,
 }
 
 /// Starts the bench over with mounts of its own; returns where it has them already or cannot.
@@ -89,7 +94,18 @@ impl Site {
             fs::create_dir("/run/sshd")?;
         }
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let site = Self { address, programs, folder, mounted, _folder: temp };
+        let programs = Rc::new(programs);
+        let site = Self { address, programs, folder, network: None, mounted, _temporary: Some(temp) };
+        site.make_certificate()?;
+        Ok(site)
+    }
+
+    /// A place in `near` whose servers are so far from their clients. That takes root.
+    pub(crate) fn far(near: &Self, round_trip: Duration) -> Result<Self> {
+        let folder = near.room("far")?;
+        let network = Network::lay(&near.programs, round_trip, &folder.join("relay.log"))?;
+        let (address, programs) = (network.address(), Rc::clone(&near.programs));
+        let site = Self { address, programs, folder, network: Some(network), mounted: Vec::new(), _temporary: None };
         site.make_certificate()?;
         Ok(site)
     }
@@ -111,11 +127,17 @@ impl Site {
 
     /// An address that is free at this moment, for servers that cannot say which port they took.
     pub(crate) fn free_address(&self) -> Result<SocketAddr> {
+        if let Some(network) = &self.network {
+            return network.free_address();
+        }
         Ok(TcpListener::bind((self.address, 0)).context("a free port")?.local_addr()?)
     }
 
     /// Whether somebody accepts connections there.
     pub(crate) fn accepts(&self, address: SocketAddr) -> Result<bool> {
+        if let Some(network) = &self.network {
+            return network.accepts(address);
+        }
         Ok(TcpStream::connect(address).is_ok())
     }
 
@@ -130,25 +152,26 @@ impl Site {
     }
 
     fn server_at(&self, program: &Path) -> Result<Command> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["launch", "--"]).arg(program);
-        Ok(command)
+        launched(program, self.network.as_ref().map(Network::server))
     }
 
     /// The process of a client. It finds nothing of who runs the bench: no configuration, no keys.
     pub(crate) fn client(&self, program: &str) -> Result<Command> {
-        Ok(self.client_at(&self.programs.get(program)?))
+        self.client_at(&self.programs.get(program)?)
     }
 
     /// The same, and the program is this one.
     pub(crate) fn client_of_ours(&self) -> Result<Command> {
-        Ok(self.client_at(&std::env::current_exe()?))
+        self.client_at(&std::env::current_exe()?)
     }
 
-    fn client_at(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+    fn client_at(&self, program: &Path) -> Result<Command> {
+        let mut command = match &self.network {
+            None => Command::new(program),
+            Some(network) => launched(program, Some(network.client()))?,
+        };
         command.env("HOME", &self.folder).env_remove("XDG_CONFIG_HOME").env_remove("SSH_AUTH_SOCK");
-        command
+        Ok(command)
     }
 
     /// The certificate of every server that takes one, in PEM; it vouches for itself.
@@ -170,6 +193,17 @@ impl Site {
         fs::set_permissions(self.key(), fs::Permissions::from_mode(0o600))?;
         Ok(())
     }
+}
+
+/// A program behind `launch`, perhaps in another network.
+fn launched(program: &Path, network: Option<&Path>) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("launch");
+    if let Some(network) = network {
+        command.arg("--namespace").arg(network);
+    }
+    command.arg("--").arg(program);
+    Ok(command)
 }
 
 impl Drop for Site {

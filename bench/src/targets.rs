@@ -1,7 +1,7 @@
 //! What netdisk has to reach, and whether it does.
 
 use crate::peer::NETDISK;
-use crate::report::{Column, Figure, Score, row, rule};
+use crate::report::{Column, Figure, Score, Unit, row, rule};
 
 /// One promise about speed.
 struct Target {
@@ -14,6 +14,8 @@ struct Target {
 enum Must {
     /// At most so many times `limit-tcp`.
     RatioMax(f64),
+    /// At most so much, in the column's unit.
+    ValueMax(f64),
 }
 
 const TARGETS: &[Target] = &[
@@ -23,6 +25,10 @@ const TARGETS: &[Target] = &[
     Target { column: "W2", contender: "netdisk-plaintext", must: Must::RatioMax(1.00) },
     Target { column: "W3", contender: NETDISK, must: Must::RatioMax(1.35) },
     Target { column: "W4", contender: NETDISK, must: Must::RatioMax(1.35) },
+    Target { column: "W5 up", contender: NETDISK, must: Must::ValueMax(1.0) },
+    Target { column: "W5 down", contender: NETDISK, must: Must::ValueMax(1.0) },
+    Target { column: "W6 up", contender: NETDISK, must: Must::ValueMax(1.2) },
+    Target { column: "W6 down", contender: NETDISK, must: Must::ValueMax(1.2) },
 ];
 
 /// Each target of the workloads that were run: what is asked, what was measured, met or missed.
@@ -34,7 +40,7 @@ pub(crate) fn table(columns: &[Column]) -> String {
         let Some(column) = columns.iter().find(|column| column.id == target.column) else { continue };
         let (asked, measured, met) = match column.score(target.contender) {
             None => continue,
-            Some(Score::Measured(figure)) => target.must.judge(figure),
+            Some(Score::Measured(figure)) => target.must.judge(figure, column.unit),
             Some(other) => (String::new(), other.to_string(), false),
         };
         let what = format!("{} {}, {}", column.id, column.title, target.contender);
@@ -46,11 +52,15 @@ pub(crate) fn table(columns: &[Column]) -> String {
 
 impl Must {
     /// What is asked, what is there, and whether that will do.
-    fn judge(&self, figure: &Figure) -> (String, String, bool) {
+    fn judge(&self, figure: &Figure, unit: Unit) -> (String, String, bool) {
         match self {
             Self::RatioMax(most) => {
                 let ratio = figure.ratio.unwrap_or(f64::INFINITY);
                 (format!("at most {most:.2}x limit-tcp"), format!("{ratio:.2}x"), ratio <= *most)
+            }
+            Self::ValueMax(most) => {
+                let name = unit.name();
+                (format!("at most {most} {name}"), format!("{:.2} {name}", figure.value), figure.value <= *most)
             }
         }
     }
@@ -59,7 +69,6 @@ impl Must {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Unit;
 
     fn column(id: &str, score: Score) -> Column {
         let scores = vec![(NETDISK, score)];

@@ -11,7 +11,6 @@ use super::curl::Curl;
 use super::{PASSWORD, Peer, Promises, Service, USER};
 use crate::fileset::FileSet;
 use crate::process::Server;
-use crate::programs::text;
 use crate::site::Site;
 
 /// dufs, in plaintext or over TLS.
@@ -32,7 +31,12 @@ impl Peer for Dufs {
     }
 
     fn promises(&self) -> Promises {
-        Promises { encrypts: self.tls, verifies: false, syncs: false, how: "curl, kept-alive connections; basic auth" }
+        Promises {
+            encrypts: self.tls,
+            verifies: false,
+            syncs: false,
+            how: "curl, up to 16 kept-alive connections; basic auth",
+        }
     }
 
     fn programs(&self) -> &'static [&'static str] {
@@ -45,21 +49,13 @@ impl Peer for Dufs {
         let mut command = site.server("dufs")?;
         command.args(["--allow-all", "--log-format", "", "--bind", &address.ip().to_string()]);
         command.args(["--port", &address.port().to_string(), "--auth", &format!("{USER}:{PASSWORD}@/:rw")]);
-        let mut options = Vec::new();
         if self.tls {
             command.arg("--tls-cert").arg(site.certificate()).arg("--tls-key").arg(site.key());
-            options.extend(["--cacert".to_owned(), text(&site.certificate())?.to_owned()]);
         }
-        let mut server = Server::start(
-            {
-                command.arg(&files);
-                command
-            },
-            room,
-        )?;
+        command.arg(&files);
+        let mut server = Server::start(command, room)?;
         server.until_listening(site, address)?;
-        let scheme = if self.tls { "https" } else { "http" };
-        let curl = Curl { base: format!("{scheme}://{address}"), room: room.to_owned(), user: USER, options };
+        let curl = Curl::http(site, room, address, self.tls)?;
         Ok(Box::new(Running { site: Rc::clone(site), server, files, curl }))
     }
 }

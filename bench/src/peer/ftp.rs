@@ -1,19 +1,17 @@
 //! What the FTP servers share: a folder for the account that they serve, and curl.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
 
 use anyhow::Result;
 
+use super::Service;
 use super::curl::Curl;
-use super::{Service, USER};
 use crate::account::Account;
 use crate::fileset::FileSet;
 use crate::process::Server;
-use crate::programs::text;
 use crate::site::Site;
 
 /// An FTP server that runs.
@@ -24,15 +22,6 @@ pub(super) struct Ftp {
     /// Who writes the files.
     pub(super) account: Account,
     pub(super) curl: Curl,
-}
-
-/// curl for a server whose files lie under `path`.
-pub(super) fn curl(site: &Site, room: &Path, address: SocketAddr, path: &str, tls: bool) -> Result<Curl> {
-    let mut options = Vec::new();
-    if tls {
-        options.extend(["--ssl-reqd", "--cacert", text(&site.certificate())?].map(str::to_owned));
-    }
-    Ok(Curl { base: format!("ftp://{address}{path}"), room: room.to_owned(), user: USER, options })
 }
 
 /// Makes a folder that `account` may write to.

@@ -33,7 +33,12 @@ impl Peer for Nginx {
     }
 
     fn promises(&self) -> Promises {
-        Promises { encrypts: self.tls, verifies: false, syncs: false, how: "curl, kept-alive connections; basic auth" }
+        Promises {
+            encrypts: self.tls,
+            verifies: false,
+            syncs: false,
+            how: "curl, up to 16 kept-alive connections; basic auth",
+        }
     }
 
     fn programs(&self) -> &'static [&'static str] {
@@ -50,12 +55,7 @@ impl Peer for Nginx {
         command.args(["-e", "stderr", "-p"]).arg(room).arg("-c").arg(&file);
         let mut server = Server::start(command, room)?;
         server.until_listening(site, address)?;
-        let scheme = if self.tls { "https" } else { "http" };
-        let mut options = Vec::new();
-        if self.tls {
-            options.extend(["--cacert".to_owned(), text(&site.certificate())?.to_owned()]);
-        }
-        let curl = Curl { base: format!("{scheme}://{address}"), room: room.to_owned(), user: USER, options };
+        let curl = Curl::http(site, room, address, self.tls)?;
         Ok(Box::new(Running { site: Rc::clone(site), server, files, curl }))
     }
 }

@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
-use super::ftp::{Ftp, curl, folder_of};
+use super::curl::Curl;
+use super::ftp::{Ftp, folder_of};
 use super::{Peer, Promises, Service, USER};
 use crate::account::Account;
 use crate::process::{Server, run_helper};
@@ -59,7 +60,7 @@ impl Peer for PureFtpd {
         }
         let mut server = Server::start(command, room)?;
         server.until_listening(site, address)?;
-        let curl = curl(site, room, address, "", self.tls)?;
+        let curl = Curl::ftp(site, room, address, "", self.tls)?;
         Ok(Box::new(Ftp { site: Rc::clone(site), server, files, account, curl }))
     }
 }

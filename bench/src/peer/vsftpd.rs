@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
-use super::ftp::{Ftp, curl, folder_of};
+use super::curl::Curl;
+use super::ftp::{Ftp, folder_of};
 use super::{Peer, Promises, Service};
 use crate::account::Account;
 use crate::process::Server;
@@ -46,7 +47,7 @@ impl Peer for Vsftpd {
         command.arg(room.join("vsftpd.conf"));
         let mut server = Server::start(command, room)?;
         server.until_listening(site, address)?;
-        let mut curl = curl(site, room, address, "/files", self.tls)?;
+        let mut curl = Curl::ftp(site, room, address, "/files", self.tls)?;
         curl.user = ACCOUNT;
         Ok(Box::new(Ftp { site: Rc::clone(site), server, files, account, curl }))
     }

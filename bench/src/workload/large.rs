@@ -21,5 +21,5 @@ fn large(id: &str, direction: Direction, bench: &Bench) -> Result<Vec<Column>> {
     let size = bench.scaled(SIZE);
     let title = format!("{direction} {}", crate::report::size_text(size));
     let plan = Plan { id: id.to_owned(), title, direction, shape: one_file(size), cost: CostUnit::Gib };
-    Ok(vec![measure(bench, &plan)?])
+    Ok(vec![measure(bench, &bench.site, &plan)?])
 }

@@ -1,5 +1,6 @@
 //! The workloads: what every contender is asked to do. To add one: a file here, an id in `cli`, an arm in `run`.
 
+mod far;
 mod large;
 mod small;
 mod transfer;
@@ -11,6 +12,7 @@ use anyhow::Result;
 
 use crate::cli::WorkloadId;
 use crate::peer::Peer;
+use crate::programs::Programs;
 use crate::report::Column;
 use crate::site::Site;
 
@@ -34,6 +36,14 @@ impl Bench {
     }
 }
 
+/// What keeps a workload from being done on this machine.
+pub(crate) fn obstacle(id: WorkloadId, programs: &Programs) -> Option<String> {
+    match id {
+        WorkloadId::W5 | WorkloadId::W6 => far::obstacle(programs),
+        WorkloadId::W1 | WorkloadId::W2 | WorkloadId::W3 | WorkloadId::W4 => None,
+    }
+}
+
 /// Lets all contenders do one workload.
 pub(crate) fn run(id: WorkloadId, bench: &Bench) -> Result<Vec<Column>> {
     match id {
@@ -41,5 +51,7 @@ pub(crate) fn run(id: WorkloadId, bench: &Bench) -> Result<Vec<Column>> {
         WorkloadId::W2 => large::download(bench),
         WorkloadId::W3 => small::upload(bench),
         WorkloadId::W4 => small::download(bench),
+        WorkloadId::W5 => far::small_files(bench),
+        WorkloadId::W6 => far::large_file(bench),
     }
 }

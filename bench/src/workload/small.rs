@@ -22,5 +22,5 @@ fn small(id: &str, direction: Direction, bench: &Bench) -> Result<Vec<Column>> {
     let count = usize::try_from(bench.scaled(COUNT))?;
     let title = format!("{direction} {count} x 4 KiB");
     let plan = Plan { id: id.to_owned(), title, direction, shape: many_files(count, SIZE), cost: CostUnit::Files };
-    Ok(vec![measure(bench, &plan)?])
+    Ok(vec![measure(bench, &bench.site, &plan)?])
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -12,6 +13,7 @@ use crate::fileset::FileSet;
 use crate::peer::{Peer, Service};
 use crate::process::{Ended, run_client};
 use crate::report::{Column, CostUnit, Figure, Score, Unit};
+use crate::site::Site;
 use crate::statistics::{median, median_ratio};
 use crate::stop;
 use crate::usage::{MemoryWatch, cpu_of_tree, tree_len};
@@ -63,14 +65,14 @@ struct Run {
 }
 
 /// Lets every contender do it, in turns; who fails once is out, with the reason.
-pub(super) fn measure(bench: &Bench, plan: &Plan) -> Result<Column> {
+pub(super) fn measure(bench: &Bench, site: &Rc<Site>, plan: &Plan) -> Result<Column> {
     let name = plan.id.to_lowercase().replace(' ', "-");
-    let root = bench.site.room(&format!("sets/{name}"))?;
+    let root = site.room(&format!("sets/{name}"))?;
     let seed = plan.id.bytes().fold(0, |seed, byte| seed * 256 + u64::from(byte));
     let set = FileSet::make(root, &plan.shape, seed)?;
     let (mut entrants, mut scores) = (Vec::new(), Vec::new());
     for peer in &bench.peers {
-        match enter(bench, plan, &set, peer.as_ref()) {
+        match enter(site, plan, &set, peer.as_ref()) {
             Ok(entrant) => entrants.push(entrant),
             Err(error) => {
                 // A signal is no fault of the contender.
@@ -82,7 +84,7 @@ pub(super) fn measure(bench: &Bench, plan: &Plan) -> Result<Column> {
     for round in 1..=bench.runs {
         let mut left = Vec::new();
         for mut entrant in entrants {
-            match entrant.run(bench, plan, &set)? {
+            match entrant.run(bench, site, plan, &set)? {
                 Ok(run) => {
                     eprintln!("{} {round}/{} {:18} {:.3} s", plan.id, bench.runs, entrant.peer.name(), run.seconds);
                     entrant.runs.push(run);
@@ -102,9 +104,9 @@ pub(super) fn measure(bench: &Bench, plan: &Plan) -> Result<Column> {
     Ok(Column { id: plan.id.clone(), title: plan.title.clone(), unit: Unit::Seconds, cost: Some(plan.cost), scores })
 }
 
-fn enter<'a>(bench: &Bench, plan: &Plan, set: &FileSet, peer: &'a dyn Peer) -> Result<Entrant<'a>> {
-    let room = bench.site.room(peer.name())?;
-    let service = peer.start(&bench.site, &room)?;
+fn enter<'a>(site: &Rc<Site>, plan: &Plan, set: &FileSet, peer: &'a dyn Peer) -> Result<Entrant<'a>> {
+    let room = site.room(peer.name())?;
+    let service = peer.start(site, &room)?;
     if plan.direction == Direction::Download {
         service.lay(set).context("what is to be downloaded")?;
     }
@@ -113,7 +115,7 @@ fn enter<'a>(bench: &Bench, plan: &Plan, set: &FileSet, peer: &'a dyn Peer) -> R
 
 impl Entrant<'_> {
     /// One transfer; a contender that is too slow or wrong gives its score instead.
-    fn run(&self, bench: &Bench, plan: &Plan, set: &FileSet) -> Result<Result<Run, Score>> {
+    fn run(&self, bench: &Bench, site: &Site, plan: &Plan, set: &FileSet) -> Result<Result<Run, Score>> {
         let server = self.service.server().pid();
         let (command, arrived) = match plan.direction {
             Direction::Upload => {
@@ -121,7 +123,7 @@ impl Entrant<'_> {
                 (self.service.upload(set)?, self.service.files().join(set.name()?))
             }
             Direction::Download => {
-                let into = bench.site.room("downloads")?;
+                let into = site.room("downloads")?;
                 (self.service.download(set, &into)?, into.join(set.name()?))
             }
         };
