@@ -34,6 +34,7 @@ mod program;
 mod python;
 mod raw;
 mod resume;
+mod scripts;
 mod shell;
 mod stop;
 mod terminal;

@@ -1,19 +1,22 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, ArgMatches, Args, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use netdisk_client::Endpoint;
 use netdisk_model::{Fingerprint, UserName};
 
 use crate::admin::AdminArgs;
-use crate::command::Command;
+use crate::command;
 use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::log::LogFormat;
 use crate::paint::When;
+use crate::settings::Defaults;
 
 /// A network disk of your own: a server, an interactive shell, and commands for scripts.
 ///
@@ -44,8 +47,36 @@ pub(crate) enum Mode {
     /// See what TCP does to messages, and grade your own implementation
     #[command(subcommand)]
     Lab(Lab),
+    /// Say which options are in force, and where each comes from
+    #[command(after_help = CONFIG)]
+    Config,
+    /// List the profiles
+    Profiles,
+    /// Print the completions for a shell of this machine
+    #[command(after_help = "Example:\n  netdisk completions bash > ~/.local/share/bash-completion/completions/netdisk")]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man {
+        /// Write that of each command into this folder instead
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
+    },
     #[command(flatten)]
-    Command(Command),
+    Command(command::Command),
+}
+
+impl Mode {
+    /// Whether it takes the options and the configuration file of a client.
+    pub(crate) fn is_client(&self) -> bool {
+        match self {
+            Self::Try(_) | Self::Serve(_) | Self::Admin(_) | Self::Lab(_) => false,
+            Self::Completions { .. } | Self::Man { .. } => false,
+            Self::Pins(_) | Self::Shell | Self::Config | Self::Profiles | Self::Command(_) => true,
+        }
+    }
 }
 
 /// What to do with what is remembered of servers.
@@ -74,8 +105,8 @@ pub(crate) struct ConnectArgs {
     /// Read the password from the first line of FILE (`-`: standard input); or set NETDISK_PASSWORD
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
-    /// Keep pins, logins and history apart under this name
-    #[arg(long, global = true, value_name = "NAME", value_parser = profile_name)]
+    /// Keep pins, logins and history apart under this name, and take its part of the configuration file
+    #[arg(long, global = true, env = "NETDISK_PROFILE", value_name = "NAME", value_parser = profile_name)]
     pub(crate) profile: Option<String>,
     /// The fingerprint that the server must have
     #[arg(long, global = true, value_name = "SHA256", conflicts_with_all = ["accept_new", "plaintext"])]
@@ -101,10 +132,14 @@ pub(crate) struct ConnectArgs {
     /// Whether to use colours
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: When,
+    /// Of the configuration file.
+    #[arg(skip)]
+    pub(crate) defaults: Defaults,
 }
 
 /// Whose word for a certificate counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Ca {
     /// The certificate authorities of this system
     System,
@@ -168,27 +203,94 @@ pub(crate) enum RegistrationArg {
     Closed,
 }
 
+/// What may stand in the configuration file.
+const CONFIG: &str = "\
+The file config.toml in the configuration folder may say:
+  server = \"nas.local\"          # and user, password_file, ca, color
+  put_existing = \"newer\"        # what --existing is when it is not given
+  get_existing = \"skip\"
+
+  [profile.work]                # the same keys, for `--profile work` alone
+  server = \"files.example.org\"
+An option wins over the environment, that over the file, a profile over the rest of it.";
+
+/// The parts that are no client, and which options of a client mean something to them nevertheless.
+const NO_CLIENT: &[(&str, &[&str])] = &[
+    ("serve", &["plaintext", "quiet", "color"]),
+    ("try", &["quiet", "color"]),
+    ("admin", &["password_file", "json", "quiet", "color"]),
+    ("lab", &["quiet", "color"]),
+    ("completions", &["quiet", "color"]),
+    ("man", &["quiet", "color"]),
+];
+
+/// The whole grammar. What a part cannot use is not in its help.
+pub(crate) fn grammar() -> Command {
+    let whole = Cli::command();
+    let shared: Vec<Arg> = whole.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
+    NO_CLIENT.iter().fold(whole, |whole, (name, takes)| {
+        let useless = shared.iter().filter(|arg| !takes.contains(&arg.get_id().as_str()));
+        let hidden: Vec<Arg> = useless.map(|arg| arg.clone().hide(true)).collect();
+        whole.mut_subcommand(name, |part| part.args(hidden))
+    })
+}
+
+/// Parses a command line.
+pub(crate) fn parse<S: Into<OsString> + Clone>(line: &[S]) -> Result<(ArgMatches, Cli), clap::Error> {
+    let matches = grammar().try_get_matches_from(line.iter().cloned())?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    Ok((matches, cli))
+}
+
 /// Options of a client say nothing to a server: whoever gives one is mistaken about something.
-pub(crate) fn refuse_connect_options(matches: &ArgMatches, mode: &str) -> Result<(), Failure> {
-    let mut ids =
-        vec!["server", "user", "password_file", "profile", "fingerprint", "accept_new", "ca", "trace", "json"];
-    if mode != "serve" {
-        ids.push("plaintext");
-    }
-    match ids.into_iter().find(|id| matches.value_source(id) == Some(ValueSource::CommandLine)) {
+pub(crate) fn refuse_useless(matches: &ArgMatches) -> Result<(), Failure> {
+    let Some(name) = matches.subcommand_name() else { return Ok(()) };
+    let Some((_, takes)) = NO_CLIENT.iter().find(|(part, _)| *part == name) else { return Ok(()) };
+    let given = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let shared = Cli::command();
+    let ids = shared.get_arguments().filter(|arg| arg.is_global_set()).map(|arg| arg.get_id().as_str());
+    match ids.filter(|id| !takes.contains(id)).find(given) {
         None => Ok(()),
-        Some(id) => Err(Failure::usage(format!("`{mode}` takes no --{}", id.replace('_', "-")))),
+        Some(id) => Err(Failure::usage(format!("`{name}` takes no --{}", id.replace('_', "-")))),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        grammar().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_a_server_has_no_options_of_a_client() {
+        let mut grammar = grammar();
+        grammar.build();
+        let help = |name: &str| {
+            let part = grammar.find_subcommand(name).expect(name);
+            part.clone().render_long_help().to_string()
+        };
+        for (part, takes) in NO_CLIENT {
+            for option in ["user", "fingerprint", "profile", "json", "plaintext", "password-file", "server"] {
+                let is_shown =
+                    help(part).contains(&format!("--{option} ")) || help(part).contains(&format!("--{option}\n"));
+                assert_eq!(is_shown, takes.contains(&option.replace('-', "_").as_str()), "{part} --{option}");
+            }
+        }
+        assert!(help("ls").contains("--fingerprint") && help("serve").contains("--listen"));
+    }
+
+    #[test]
+    fn what_is_hidden_is_refused_wherever_it_stands() {
+        for line in [["netdisk", "--user", "alice", "serve"], ["netdisk", "serve", "--user", "alice"]] {
+            let (matches, _) = parse(&line).expect("a command line");
+            assert!(refuse_useless(&matches).is_err(), "{line:?}");
+        }
+        let (matches, _) = parse(&["netdisk", "serve", "--plaintext"]).expect("a command line");
+        assert!(refuse_useless(&matches).is_ok());
+        let (matches, _) = parse(&["netdisk", "lab", "stick", "--json"]).expect("a command line");
+        assert!(refuse_useless(&matches).is_err());
     }
 }

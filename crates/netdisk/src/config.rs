@@ -77,20 +77,44 @@ struct LoginsOfServer {
 }
 
 impl Config {
-    /// The folder of `profile`: in `NETDISK_HOME`, otherwise where the platform keeps configuration.
-    pub(crate) fn locate(profile: Option<&str>) -> anyhow::Result<Self> {
-        let root = match std::env::var_os("NETDISK_HOME").filter(|home| !home.is_empty()) {
-            Some(home) => PathBuf::from(home),
-            None => etcetera::choose_base_strategy()
+    /// Where everything of this program is: in `NETDISK_HOME`, otherwise where the platform keeps configuration.
+    pub(crate) fn root() -> anyhow::Result<PathBuf> {
+        match std::env::var_os("NETDISK_HOME").filter(|home| !home.is_empty()) {
+            Some(home) => Ok(PathBuf::from(home)),
+            None => Ok(etcetera::choose_base_strategy()
                 .context("there is no home directory; set NETDISK_HOME")?
                 .config_dir()
-                .join("netdisk"),
-        };
+                .join("netdisk")),
+        }
+    }
+
+    /// The folder of `profile`.
+    pub(crate) fn locate(profile: Option<&str>) -> anyhow::Result<Self> {
+        let root = Self::root()?;
         let folder = match profile {
             Some(profile) => root.join("profiles").join(profile),
             None => root,
         };
         Ok(Self { folder })
+    }
+
+    /// The profiles that have a folder, by name.
+    pub(crate) fn profile_names() -> anyhow::Result<Vec<String>> {
+        let folder = Self::root()?.join("profiles");
+        let found = match fs::read_dir(&folder) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).context(folder.display().to_string()),
+        };
+        let names = found.flatten().filter_map(|found| found.file_name().into_string().ok());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Where the files are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Where the shell keeps its history; the folder is there.

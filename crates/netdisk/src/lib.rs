@@ -2,7 +2,7 @@
 //!
 //! A library only so that the end-to-end tests can build the same program. The way through it:
 //!
-//! - [`main`] parses the command line (`cli`, `command`) and runs one of:
+//! - [`main`] parses the command line (`cli`, `command`), asks `settings` what is in force, and runs one of:
 //! - `serve`: the server; `try_it`: a server and a shell in one process; `tour`: the same without a person;
 //! - `lab`: the framing lab; `shell`: the prompt; a single command, for scripts.
 //! - Lines become words in `lexer`, `grammar` knows what each word is, `expand` turns globs into names.
@@ -16,12 +16,14 @@ mod command;
 mod config;
 mod escape;
 mod expand;
+mod explain;
 mod failure;
 mod grammar;
 mod interrupt;
 mod lab;
 mod lexer;
 mod log;
+mod manuals;
 mod output;
 mod paint;
 mod passwords;
@@ -32,6 +34,7 @@ mod remote;
 mod remote_glob;
 mod run;
 mod serve;
+mod settings;
 mod shell;
 mod size;
 mod tour;
@@ -43,41 +46,69 @@ mod wall;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
-
-use crate::cli::{Cli, Mode};
+use crate::cli::{Cli, ConnectArgs, Mode};
 use crate::failure::Failure;
 use crate::lexer::Word;
 use crate::output::Output;
+use crate::paint::When;
+use crate::settings::{Setting, SettingsFile};
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
-    let cli = match Cli::from_arg_matches(&matches) {
-        Ok(cli) => cli,
-        Err(error) => error.exit(),
+    let line: Vec<OsString> = std::env::args_os().collect();
+    let (matches, Cli { connect, mode }) = match cli::parse(&line) {
+        Ok(parsed) => parsed,
+        Err(error) => return refuse(&line, &error),
     };
-    let output = Output::new(cli.connect.json, cli.connect.quiet, cli.connect.color);
-    let outcome = match cli.mode {
-        Some(Mode::Serve(args)) => cli::refuse_connect_options(&matches, "serve")
-            .and_then(|()| serve::serve(args, cli.connect.plaintext, &output)),
-        Some(Mode::Try(args)) => {
-            cli::refuse_connect_options(&matches, "try").and_then(|()| try_it::try_it(&args, &output))
-        }
-        Some(Mode::Admin(args)) => admin::admin(args, &cli.connect, &output),
-        Some(Mode::Pins(command)) => pins::pins(&cli.connect, command, &output),
-        Some(Mode::Lab(part)) => {
-            cli::refuse_connect_options(&matches, "lab").and_then(|()| lab::lab(part, cli.connect.color))
-        }
-        Some(Mode::Shell) | None => shell::shell(cli.connect, &output),
-        Some(Mode::Command(command)) => run::one_shot(cli.connect, command, &words(), &output),
+    let mode = mode.unwrap_or(Mode::Shell);
+    let as_given = Output::new(connect.json, connect.quiet, connect.color);
+    let in_force = if mode.is_client() {
+        SettingsFile::read().map(|file| file.settle(&matches, connect))
+    } else {
+        cli::refuse_useless(&matches).map(|()| (connect, Vec::new()))
     };
-    match outcome.and_then(|()| output.finish()) {
+    let (output, outcome) = match in_force {
+        Err(failure) => (as_given, Err(failure)),
+        Ok((connect, settings)) => {
+            let output = Output::new(connect.json, connect.quiet, connect.color);
+            let outcome = run_mode(mode, connect, &settings, &output);
+            let outcome = outcome.and_then(|()| output.finish());
+            (output, outcome)
+        }
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output.failure(&failure);
             failure.exit_code()
         }
+    }
+}
+
+/// Helps, or says what is wrong with a command line; to a script by an object, as every other error.
+fn refuse(line: &[OsString], error: &clap::Error) -> ExitCode {
+    let is_script = line.iter().take_while(|word| *word != "--").any(|word| word == "--json");
+    if !error.use_stderr() || !is_script {
+        error.exit();
+    }
+    let failure = Failure::usage(run::usage_text(error));
+    Output::new(true, false, When::Never).failure(&failure);
+    failure.exit_code()
+}
+
+fn run_mode(mode: Mode, connect: ConnectArgs, settings: &[Setting], output: &Output) -> Result<(), Failure> {
+    match mode {
+        Mode::Serve(args) => serve::serve(args, connect.plaintext, output),
+        Mode::Try(args) => try_it::try_it(&args, output),
+        Mode::Admin(args) => admin::admin(args, &connect, output),
+        Mode::Lab(part) => lab::lab(part, connect.color),
+        Mode::Completions { shell } => manuals::completions(shell),
+        Mode::Man { folder } => manuals::man(folder),
+        Mode::Pins(command) => pins::pins(&connect, command, output),
+        Mode::Config => explain::config(&connect, settings, output),
+        Mode::Profiles => explain::profiles(output),
+        Mode::Shell => shell::shell(connect, output),
+        Mode::Command(command) => run::one_shot(connect, command, &words(), output),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::config::{Config, Login};
 use crate::escape::escape;
 use crate::failure::Failure;
 use crate::passwords::{self, Purpose};
+use crate::settings::Defaults;
 use crate::{trace, trust};
 
 /// A server, a user, a directory; the connection itself is made when it is needed.
@@ -60,6 +61,11 @@ impl Remote {
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.args.server
+    }
+
+    /// What commands take where their own options say nothing.
+    pub(crate) fn defaults(&self) -> Defaults {
+        self.args.defaults
     }
 
     /// Who is logged in, as far as is known without asking the server.

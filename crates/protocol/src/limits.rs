@@ -14,6 +14,9 @@ pub const DATA_LEN_MAX: usize = 256 * 1024;
 /// Longest payload after login in bytes: the marker byte and file bytes, or a message.
 pub const FRAME_LEN_MAX: usize = 1 + DATA_LEN_MAX;
 
+/// Bytes that TLS gathers before it writes: a frame of file bytes in one call of the system.
+pub const TLS_BUFFER_LEN: usize = FRAME_LEN_MAX + 8 * 1024;
+
 /// Most requests sent and not yet answered. What a server reads ahead while it sends a body is bounded by it.
 pub const WINDOW: usize = 32;
 

@@ -30,9 +30,25 @@ pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 /// one frame of file bytes: the next one is at hand before that is sent.
 pub(crate) const UNSENT_LEN_MAX: u32 = 256 * 1024;
 
-/// Uploads up to this size, in bytes, whose bodies come at once are committed while the next ones come: what waits for the
-/// disk is bounded by this and the window.
+/// Uploads up to this size, in bytes, whose bodies come at once are committed while the next ones come.
 pub const SMALL_LEN: u64 = 1024 * 1024;
+
+/// Uploads up to this size, in bytes, are taken off the wire as a whole before anything is done about them: what fits one
+/// frame has been in memory anyway.
+pub const WHOLE_LEN: u64 = netdisk_protocol::limits::DATA_LEN_MAX as u64;
+
+/// Small uploads of one session that wait for the disk while the next ones come: as many as a batch under way and the
+/// next one. Each that is under way holds a descriptor.
+pub const COMMITS_MAX: usize = 2 * BATCH_LEN_MAX;
+
+/// Small uploads that are handed to the store at once: enough to share its syncs.
+pub const BATCH_LEN_MAX: usize = 64;
+
+/// And so many bytes of them, beyond which one more may go: what a session holds in memory is bounded by it.
+pub const BATCH_BYTES_MAX: usize = 256 * 1024;
+
+/// Downloads that are opened together where a client has asked for so many already. Each holds a descriptor.
+pub const DOWNLOADS_MAX: usize = 16;
 
 /// How often a session asks whether its account is let in still.
 pub const STANDING_INTERVAL: Duration = Duration::from_secs(2);

@@ -3,7 +3,8 @@
 use clap::{Args, ValueEnum};
 
 /// What to do with a file that stands where another goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum ExistingArg {
     /// Replace it
     Overwrite,
@@ -24,9 +25,9 @@ pub(crate) struct PutArgs {
     /// directory. `-` is standard input
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<String>,
-    /// What to do with a file that stands there
-    #[arg(long, value_name = "WHAT", default_value = "overwrite")]
-    pub(crate) existing: ExistingArg,
+    /// What to do with a file that stands there [default: overwrite]
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) existing: Option<ExistingArg>,
 }
 
 /// What to download.

@@ -42,6 +42,7 @@ fn split_target(paths: &[String]) -> (&[String], Option<&str>) {
 pub(super) async fn put(context: &mut Context<'_>, args: PutArgs) -> Result<(), Failure> {
     let (sources, target) = split_target(&args.paths);
     let target_path = context.remote.resolve(target.unwrap_or(""))?;
+    let existing = args.existing.or(context.remote.defaults().put_existing).unwrap_or(ExistingArg::Overwrite);
     let into = match target {
         None => true,
         Some(typed) => {
@@ -58,7 +59,7 @@ pub(super) async fn put(context: &mut Context<'_>, args: PutArgs) -> Result<(), 
             Ok(target_path.clone())
         };
         let outcome = match path {
-            Ok(path) => put_one(context, source, path, args.existing).await,
+            Ok(path) => put_one(context, source, path, existing).await,
             Err(failure) => Err(failure),
         };
         several.took(outcome)?;
@@ -136,7 +137,7 @@ fn check_local_file(local: &Path) -> Result<i64, Failure> {
 
 pub(super) async fn get(context: &mut Context<'_>, args: GetArgs) -> Result<(), Failure> {
     let (sources, target) = split_target(&args.paths);
-    let existing = args.existing.unwrap_or(ExistingArg::Ask);
+    let existing = args.existing.or(context.remote.defaults().get_existing).unwrap_or(ExistingArg::Ask);
     if target == Some(STREAM) {
         return cat_all(context, sources).await;
     }
@@ -263,6 +264,9 @@ pub(super) async fn cat(mut context: Context<'_>, paths: Vec<String>) -> Result<
 }
 
 async fn cat_all(context: &mut Context<'_>, paths: &[String]) -> Result<(), Failure> {
+    if context.output.is_json() {
+        return Err(Failure::usage("a file on standard output leaves no room for --json"));
+    }
     let mut several = Several::new(context.output, paths.len());
     for typed in paths {
         let printed = async {

@@ -24,6 +24,7 @@ mod keeper;
 mod ledger;
 mod listing;
 mod meter;
+mod parents;
 mod people;
 mod removal;
 mod sabotage;
@@ -35,6 +36,7 @@ mod tokens;
 mod tree;
 mod upload;
 mod visit;
+mod whole;
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -142,13 +144,14 @@ impl DiskStore {
         Confined::probe(&homes_path).map_err(StorageError::Io)?;
         let database = Database::open(&data.join("netdisk.db"))?;
         let freeze = Freeze::open(data)?;
+        let run = Run::new();
         Ok(Self {
-            committer: Committer::new(database.clone(), freeze),
+            committer: Committer::new(database.clone(), freeze, run.clone()),
             database,
             passwords: PasswordDoor::new(),
             homes_path,
             space: Arc::new(DiskSpace::new(options.min_free)),
-            run: Run::new(),
+            run,
             disk: Door::new(DISK_DOOR_WIDTH),
             removals: Door::new(REMOVALS_DOOR_WIDTH),
             copies: Door::new(COPIES_DOOR_WIDTH),
