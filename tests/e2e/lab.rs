@@ -57,8 +57,8 @@ fn the_mangler_stands_between_two_programs() {
 #[test]
 fn leftovers_of_one_command_come_as_the_answer_to_the_next() {
     let text = Program::new().ok(&["lab", "command"]);
-    assert!(text.contains("$ echo hello               wrote     6, got  1024  WRONG"), "{text}");
-    assert!(text.contains("$ echo hello               status 0, stdout     6, stderr   0  right  \"hello\""), "{text}");
+    assert!(text.contains("$ echo hello            wrote    6, got 1024  WRONG"), "{text}");
+    assert!(text.contains("$ echo hello            status 0, out    6, err  0  right  \"hello\""), "{text}");
 }
 
 #[test]
@@ -93,4 +93,21 @@ fn a_live_run_is_a_recording_and_repeats_by_its_seed() {
     program.ok(&["lab", "view", "--seed", "7", "--save", "run"]);
     assert_eq!(program.ok(&["lab", "view", "run"]), steps);
     assert_ne!(program.ok(&["lab", "view", "--seed", "8"]), steps);
+}
+
+#[test]
+fn what_is_printed_fits_a_terminal_of_80_columns() {
+    let program = Program::new();
+    for args in [
+        &["lab", "stick", "--rounds", "20"][..],
+        &["lab", "broken"],
+        &["lab", "fixed"],
+        &["lab", "command"],
+        &["lab", "view"],
+    ] {
+        let text = program.ok(args);
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{args:?}: {} columns: {line}", line.chars().count());
+        }
+    }
 }

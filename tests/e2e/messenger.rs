@@ -152,3 +152,62 @@ fn the_wrong_end_of_a_length_is_explained() {
                 the other --endian)";
     assert!(text.contains(said), "{text}");
 }
+
+#[test]
+fn the_wrong_order_of_bytes_is_told_to_both_sides_every_time() {
+    let program = Program::new();
+    let mut listening = receive(&program, "big");
+    for _ in 0..5 {
+        let to = ["lab", "messenger", "--to", &listening.address, "--endian", "little", "--text", "hello"];
+        let sent = program.fails(&to, 1);
+        assert!(sent.contains("broke off") && sent.contains("try the other --endian"), "{sent}");
+    }
+    if toolchain::is_there("python3", "PYTHON") {
+        // A simple sender is through before it is refused, whatever the machine is busy with.
+        for _ in 0..10 {
+            let sent = Command::new("python3")
+                .arg(format!("{COURSE}/sender.py"))
+                .args([&listening.address, "hello"])
+                .output()
+                .expect("python runs");
+            assert!(sent.status.success() && sent.stderr.is_empty(), "{sent:?}");
+        }
+    }
+    program.ok(&["lab", "messenger", "--to", &listening.address, "--endian", "big", "--text", "it lives"]);
+    assert_eq!(listening.line(), "it lives");
+}
+
+#[test]
+fn only_files_with_a_length_are_sent() {
+    let program = Program::new();
+    let listening = receive(&program, "little");
+    let fifo = program.path("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs").success());
+    for file in [fifo.to_str().expect("UTF-8"), "/dev/zero", "inbox"] {
+        let said = program.fails(&["lab", "messenger", "--to", &listening.address, "--file", file], 2);
+        assert!(said.contains("no regular file"), "{said}");
+    }
+    assert_eq!(names_in(&program.path("inbox")), Vec::<String>::new());
+}
+
+#[test]
+fn one_sender_too_many_is_told_so_and_the_next_one_is_served() {
+    let program = Program::new();
+    let mut listening = receive(&program, "little");
+    let mut idle: Vec<TcpStream> = Vec::new();
+    for _ in 0..64 {
+        idle.push(TcpStream::connect(&listening.address).expect("it listens"));
+    }
+    let mut late = TcpStream::connect(&listening.address).expect("it listens");
+    late.set_read_timeout(Some(std::time::Duration::from_secs(10))).expect("set");
+    let refused = late.read(&mut [0]).expect_err("no end without a word");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionReset);
+    // Who leaves makes room; when, is the messenger's affair.
+    drop(idle.pop());
+    let to = ["lab", "messenger", "--to", &listening.address, "--text", "it lives"];
+    let began = std::time::Instant::now();
+    while !program.run(&to).status.success() {
+        assert!(began.elapsed().as_secs() < 10, "there is room again");
+    }
+    assert_eq!(listening.line(), "it lives");
+}

@@ -1,12 +1,19 @@
 //! The exchanges of a connection that have a body: one attempt to store a file, or to fetch one.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use netdisk_model::{Digest, Entry, EntryKind, RemotePath, Version};
 use netdisk_protocol::{Fault, FaultCode, Reply, Request, Sink, Stop, recv_body, refuse_body, send_body};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{Client, unexpected};
 use crate::error::ClientError;
 use crate::local::{Skipped, SkippingSource};
+
+/// A server that does not answer within this time reads what it has of the file.
+const ANSWER_SOON: Duration = Duration::from_secs(1);
 
 /// What the server stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +34,9 @@ impl Client {
         source: &mut dyn SkippingSource,
         stop: &CancellationToken,
     ) -> Result<Stored, ClientError> {
+        let can_go_on = matches!(&request, Request::Upload { resume: Some(_), .. });
         let id = self.send(request).await?;
-        let offset = match self.recv(id).await? {
+        let offset = match self.recv_ready(id, &mut *source, can_go_on).await? {
             Reply::Ready { offset, entry: None } => offset,
             other => return Err(unexpected(&other)),
         };
@@ -44,6 +52,22 @@ impl Client {
             (Err(own), Err(ClientError::Fault(_))) => Err(own.into()),
             (_, Err(error)) => Err(error),
         }
+    }
+
+    /// Waits for the offset of an upload. What the server has of it is read before it answers: that takes its time.
+    async fn recv_ready(
+        &mut self,
+        id: u64,
+        source: &mut dyn SkippingSource,
+        can_go_on: bool,
+    ) -> Result<Reply, ClientError> {
+        let mut ready = pin!(self.recv(id));
+        tokio::select! {
+            biased;
+            reply = &mut ready => return reply,
+            () = sleep(ANSWER_SOON), if can_go_on => source.receiver_verifies(),
+        }
+        ready.await
     }
 
     /// Asks for a file from `offset` of `version`; its body must be received next. Gives where it begins: at the offset,
@@ -87,4 +111,56 @@ impl Client {
 
 fn stopped_by(token: &CancellationToken) -> Stop {
     Stop::new(token.clone(), FaultCode::Cancelled)
+}
+
+#[cfg(test)]
+mod tests {
+    use netdisk_protocol::{BodyStart, Connection, Numbered};
+    use tokio::io::duplex;
+    use tokio::sync::Notify;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::dial::Stream;
+    use crate::local::ReaderSource;
+    use crate::observer::{Observer, Progress};
+
+    #[derive(Default)]
+    struct Told(Notify);
+
+    impl Observer for Told {
+        fn progress(&self, _: Progress) {}
+
+        fn verifying(&self, _: Progress) {
+            self.0.notify_one();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_watches_hears_that_the_server_reads_what_it_has() {
+        let (near, far) = duplex(1024);
+        let near: Box<dyn Stream> = Box::new(near);
+        let user = "alice".parse().expect("a name");
+        let mut client = Client::new(Connection::new(near, Duration::from_secs(60)), user, None, None, 1);
+        let mut server = Connection::new(far, Duration::from_secs(60));
+        let request = Request::Upload {
+            path: RemotePath::root().join("f").expect("a name").into(),
+            size: Some(1),
+            modified: None,
+            create: false,
+            resume: Some("key".parse().expect("a key")),
+            body: BodyStart::Wait,
+        };
+        let told = Told::default();
+        let mut source = ReaderSource::new(&b"1"[..], "f".into(), Some(1), &told);
+        let stop = CancellationToken::new();
+        let answer = async {
+            let request: Numbered<Request> = server.recv().await.expect("not cut").expect("a request");
+            timeout(Duration::from_secs(30), told.0.notified()).await.expect("it was told");
+            let fault = Fault::new(FaultCode::Full, FaultCode::Full.meaning());
+            server.send(&Numbered::new(request.id, Reply::Fault(fault))).await.expect("taken");
+        };
+        let (outcome, ()) = tokio::join!(client.upload(request, &mut source, &stop), answer);
+        assert_eq!(outcome.expect_err("no room").fault_code(), Some(FaultCode::Full));
+    }
 }

@@ -88,6 +88,10 @@ impl<R: AsyncRead + Send + Unpin> SkippingSource for ReaderSource<'_, R> {
         let unsent = usize::try_from(offset.saturating_sub(begin)).unwrap_or(0);
         Ok(Chunk::Data(data.slice(unsent..)))
     }
+
+    fn receiver_verifies(&mut self) {
+        self.observer.verifying(Progress { position: 0, size: self.size });
+    }
 }
 
 /// A source that can leave out what the receiver has, and still knows the digest of the whole.
@@ -95,6 +99,9 @@ impl<R: AsyncRead + Send + Unpin> SkippingSource for ReaderSource<'_, R> {
 pub(crate) trait SkippingSource: Send {
     /// The next bytes behind `offset`, or the end. Not cancel safe.
     async fn next_behind(&mut self, offset: u64) -> Result<Chunk, Fault>;
+
+    /// The receiver reads what it has, before it says how much that is.
+    fn receiver_verifies(&mut self);
 }
 
 /// A source from an offset on.

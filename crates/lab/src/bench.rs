@@ -158,11 +158,7 @@ fn describe(message: &[u8], paint: Paint) -> String {
 }
 
 fn show_limit(program: &Program, is_right: bool, paint: Paint, out: &mut dyn Write) -> Result<(), LabError> {
-    writeln!(
-        out,
-        "sent      the four bytes {:02x?}: \"{LIE_LEN} bytes follow\", and nothing else",
-        LIE_LEN.to_be_bytes()
-    )?;
+    writeln!(out, "sent      the bytes {:02x?}: \"{LIE_LEN} bytes follow\", and nothing else", LIE_LEN.to_be_bytes())?;
     let mut wire = Wire::new(LIE_LEN.to_be_bytes().to_vec(), vec![4])?;
     let received = (program.receive)(&mut wire);
     // A read is offered the room that was reserved: it says how much that was.

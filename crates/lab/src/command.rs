@@ -20,6 +20,9 @@ const COMMANDS: [&[&str]; 4] = [&["seq", "1", "2000"], &["echo", "hello"], &["ls
 /// What the client of the course asks for with each `recv`.
 const ROOM_LEN: usize = 1024;
 
+/// How much of a line is shown in characters: the table fits a terminal of 80 columns.
+const FIRST_LINE_LEN_MAX: usize = 17;
+
 /// What comes before the output in the cured version.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Header {
@@ -52,17 +55,15 @@ pub fn run(paint: Paint, out: &mut dyn Write) -> Result<(), LabError> {
             (paint.verdict(is_right, if is_right { "right" } else { "WRONG" }), first_line(&answer.got));
         writeln!(
             out,
-            "  $ {:<24} wrote {:>5}, got {:>5}  {verdict}  {shown}",
+            "  $ {:<21} wrote {:>4}, got {:>4}  {verdict}  {shown}",
             argv.join(" "),
             answer.due.len(),
             answer.got.len()
         )?;
     }
-    writeln!(
-        out,
-        "  Each answer is the rest of the first one. Standard error was never sent; and a command that says"
-    )?;
-    writeln!(out, "  nothing would leave a client without leftovers waiting for ever.")?;
+    writeln!(out, "  Each answer is the rest of the first one. Standard error was never sent; and a")?;
+    writeln!(out, "  command that says nothing would leave a client without leftovers waiting")?;
+    writeln!(out, "  for ever.")?;
     if answers.iter().all(|answer| answer.got == answer.due) {
         return Err(LabError::NotShown("every answer was right".to_owned()));
     }
@@ -77,7 +78,7 @@ pub fn run(paint: Paint, out: &mut dyn Write) -> Result<(), LabError> {
         let status = said.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
         writeln!(
             out,
-            "  $ {:<24} status {status}, stdout {:>5}, stderr {:>3}  {verdict}  {}",
+            "  $ {:<21} status {status}, out {:>4}, err {:>2}  {verdict}  {}",
             argv.join(" "),
             said.stdout.len(),
             said.stderr.len(),
@@ -95,7 +96,7 @@ fn first_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     match text.lines().next() {
         None => "(nothing)".to_owned(),
-        Some(line) => format!("{:?}", line.chars().take(48).collect::<String>()),
+        Some(line) => format!("{:?}", line.chars().take(FIRST_LINE_LEN_MAX).collect::<String>()),
     }
 }
 

@@ -36,11 +36,19 @@ pub const MESSENGER_IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// How many senders the messenger serves at once: a class.
 pub const MESSENGER_CONNECTIONS_MAX: usize = 64;
 
+/// How long the messenger takes what a refused sender has under way, and how much: a simple sender is through by then.
+pub const MESSENGER_LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// As much as fits a socket's buffers.
+pub const MESSENGER_LINGER_LEN_MAX: u64 = 8 * 1024 * 1024;
+
 /// Longest type of the messenger in bytes: the longest file name with every byte escaped, and the words around it.
 pub const MESSENGER_TYPE_LEN_MAX: u64 = 4 * 1024;
 
 /// Longest text of the messenger in bytes. It is kept in memory until it is whole.
 pub const MESSENGER_TEXT_LEN_MAX: u64 = 1024 * 1024;
+
+/// Most that a merging mangler holds back in bytes: more than any frame is long.
+pub const MERGE_LEN_MAX: usize = 1024 * 1024;
 
 /// Longest file of the messenger in bytes, unless said otherwise: what a signed length can announce.
 pub const MESSENGER_FILE_LEN_MAX: u64 = i32::MAX as u64;
@@ -65,6 +73,12 @@ pub const CASE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a server may take for a reply, unless said otherwise: PROTOCOL.md allows more, and nobody wants to wait.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Longest body that the grader takes in bytes: twice its largest file. A wrong server may never end.
+pub const GRADED_BODY_LEN_MAX: usize = 16 * 1024 * 1024;
+
+/// Most that the grader keeps of what a client says in bytes: a listing is far shorter, and a wrong client may never end.
+pub const CLIENT_OUTPUT_LEN_MAX: u64 = 1024 * 1024;
+
 /// How long a graded client may take for one command: a slow interpreter starts within a second.
 pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -75,8 +89,14 @@ pub const COMMAND_OUTPUT_LEN_MAX: usize = 64 * 1024;
 /// Longest recording in events: far more than a person steps through, and little memory.
 pub const RECORDING_EVENTS_MAX: usize = 1_000_000;
 
+/// Longest recording in bytes: half a million frames of a transfer, and as much memory as a person notices not.
+pub const RECORDING_LEN_MAX: u64 = 64 * 1024 * 1024;
+
 /// Longest packet of a capture in bytes: tcpdump's own limit.
 pub const CAPTURE_PACKET_LEN_MAX: usize = 262_144;
+
+/// Longest capture in bytes: thousands of times a lesson's session. It is kept in memory, and its payloads once more.
+pub const CAPTURE_LEN_MAX: u64 = 64 * 1024 * 1024;
 
 /// How long tcpdump may take to begin, and the packets of a finished session to arrive in its file.
 pub const CAPTURE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::Random;
+use crate::limits::MERGE_LEN_MAX;
 
 /// One thing that is done to a stream. In text: `split=7`, `merge=4096`, `drip`, `drip=5ms`, `stall=1000,2s`,
 /// `reset=1000`, `lie=3,4294967295`, `flip=100`.
@@ -17,7 +18,7 @@ pub enum Mischief {
         /// Longest piece in bytes.
         len_max: usize,
     },
-    /// Holds bytes back until `len_min` are there or the sender pauses. As any network may.
+    /// Holds bytes back until `len_min`, at most 1 MiB, are there or the sender pauses. As any network may.
     Merge {
         /// How many bytes are waited for.
         len_min: usize,
@@ -69,7 +70,9 @@ impl FromStr for Mischief {
         let at_least_one = |text: &str| text.parse().ok().filter(|number: &usize| *number > 0);
         let parsed = match (name, first.is_empty(), second.is_empty()) {
             ("split", _, true) => at_least_one(first).map(|len_max| Self::Split { len_max }),
-            ("merge", _, true) => at_least_one(first).map(|len_min| Self::Merge { len_min }),
+            ("merge", _, true) => {
+                at_least_one(first).filter(|len| *len <= MERGE_LEN_MAX).map(|len_min| Self::Merge { len_min })
+            }
             ("drip", true, true) => Some(Self::Drip { pause: Duration::ZERO }),
             ("drip", _, true) => time(first).map(|pause| Self::Drip { pause }),
             ("stall", _, _) => first.parse().ok().zip(time(second)).map(|(after, pause)| Self::Stall { after, pause }),
@@ -257,6 +260,7 @@ mod tests {
         assert_ne!(mangle(&["split=9"], 1, &[&bytes]), mangle(&["split=9"], 2, &[&bytes]));
         assert_eq!(sent(&mangle(&["drip"], 0, &[b"abc"])), [b"a", b"b", b"c"]);
         assert_eq!(mangle(&["drip=5ms"], 0, &[b"a"])[0], Act::Pause(Duration::from_millis(5)));
+        assert!("merge=1048576".parse::<Mischief>().is_ok(), "the limit itself");
         assert_eq!(Mangler::new(&["merge=9".parse().expect("a merge")], 0).wanted_len(), 9);
     }
 
@@ -294,6 +298,8 @@ mod tests {
             "flip=-1",
             "x=1",
             "reset=1,2",
+            "merge=1048577",
+            "merge=18446744073709551615",
         ] {
             assert_eq!(text.parse::<Mischief>(), Err(MischiefError(text.to_owned())));
         }

@@ -56,9 +56,28 @@ pub(crate) fn in_words(runs: &[(u8, usize)]) -> String {
     words.join(" + ")
 }
 
+/// What a peer or a file says, with nothing in it that moves a cursor, changes colours or turns letters round.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars().map(|c| if is_harmless(c) { c } else { '\u{fffd}' }).collect()
+}
+
+fn is_harmless(c: char) -> bool {
+    // The standard library knows which characters are seen; behind another one a combining mark is.
+    let is_seen = || format!("x{c}").escape_debug().count() == 2;
+    if c.is_ascii() { !c.is_control() } else { is_seen() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_seen_stays_and_what_steers_a_terminal_does_not() {
+        for text in ["{\"it's\": \"a\\\\b\"}", "夏天 [1].jpg", "élise", "e\u{301}", "🎉", "عربي"] {
+            assert_eq!(harmless(text), text);
+        }
+        assert_eq!(harmless("a\n\u{1b}[2J\u{9b}m\u{202e}\u{200b}\u{feff}z"), "a??[2J?m???z".replace('?', "\u{fffd}"));
+    }
 
     #[test]
     fn a_band_has_a_cell_for_every_run() {

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::limits::{CHUNK_LEN, DIAL_TIMEOUT, MERGE_PAUSE, PROXY_CONNECTIONS_MAX, PROXY_IDLE_TIMEOUT};
+use crate::limits::{ACCEPT_BACKOFF, CHUNK_LEN, DIAL_TIMEOUT, MERGE_PAUSE, PROXY_CONNECTIONS_MAX, PROXY_IDLE_TIMEOUT};
 use crate::mangle::{Act, Mangler, Mischief};
 
 /// What is done to which direction.
@@ -69,7 +69,7 @@ impl Proxy {
                 Ok((client, _)) => client,
                 Err(error) => {
                     note(format!("accept failed: {error}"));
-                    sleep(MERGE_PAUSE).await;
+                    sleep(ACCEPT_BACKOFF).await;
                     continue;
                 }
             };

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset,
-    RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, make_bitflags,
+    RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetStatus, Scope, make_bitflags,
 };
 
 /// What the newest kernels tell apart and this server can do without; on older ones the wall has gaps.
@@ -76,7 +76,7 @@ pub(crate) fn raise(store: &Path, certificates: &[&Path]) -> anyhow::Result<Leve
 
 fn allow(ruleset: RulesetCreated, place: &Path, access: BitFlags<AccessFs>) -> anyhow::Result<RulesetCreated> {
     let place = PathFd::new(place)?;
-    Ok(ruleset.add_rule(PathBeneath::new(place, access)).map_err(RulesetError::from)?)
+    Ok(ruleset.add_rule(PathBeneath::new(place, access))?)
 }
 
 /// Where files stand, and where what they are links to stands: certificates are often renewed behind a link.

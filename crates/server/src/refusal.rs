@@ -20,6 +20,7 @@ pub(crate) fn of_storage(path: &RemotePath, error: &StorageError) -> Fault {
         E::IsRoot | E::IntoItself => FaultCode::BadPath,
         E::QuotaExceeded { .. } => FaultCode::QuotaExceeded,
         E::Full { .. } => FaultCode::Full,
+        E::UnderWay => FaultCode::Busy,
         E::SizeMismatch { .. } => FaultCode::SizeMismatch,
         E::DigestMismatch => FaultCode::DigestMismatch,
         E::Corrupt => FaultCode::Corrupt,

@@ -42,6 +42,9 @@ pub enum StorageError {
         /// How many bytes more would be needed, where that is known.
         missing: Option<u64>,
     },
+    /// Another connection writes to the same upload, and there is no room for a second one.
+    #[error("another connection sends it, most often an old one that is not yet known to be gone")]
+    UnderWay,
     /// The body is longer or shorter than declared.
     #[error("{actual} bytes came where {declared} were declared")]
     SizeMismatch {

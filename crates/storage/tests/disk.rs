@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use netdisk_model::{Digest, EntryKind, Password, RemotePath, UserName};
+use netdisk_model::{Digest, EntryKind, Limits, Password, RemotePath, UserName};
 use netdisk_storage::{Accounts, AccountsError, Depth, DiskStore, Existing, Home, Removal, StorageError, UploadSpec};
 
 struct Fixture {
@@ -265,6 +265,31 @@ async fn a_client_that_is_back_before_its_old_connection_is_given_up_goes_on_too
     stalled.write(Bytes::from_static(b"BEHIND")).await.expect("written");
     drop(stalled);
     assert!(fs::read(fixture.files().join("f")).expect("there") == whole);
+}
+
+/// Neither the quota nor the disk is too small for it: there is no room for two of it.
+#[tokio::test]
+async fn a_client_that_is_back_too_soon_is_told_to_come_again_where_two_find_no_room() {
+    let fixture = Fixture::new().await;
+    fixture.store.set_limits(&alice(), Limits { bytes: Some(15), files: None }).await.expect("set");
+    let spec = || UploadSpec { size: Some(10), resume: Some("key".parse().expect("a key")), ..spec("/f") };
+    let mut stalled = fixture.home.begin_upload(spec()).await.expect("begun");
+    stalled.write(Bytes::from_static(b"012345")).await.expect("written");
+    // The write is behind its caller: the next one waits for it.
+    stalled.write(Bytes::new()).await.expect("written");
+    let back = fixture.home.begin_upload(spec()).await.map(drop);
+    assert!(matches!(back, Err(StorageError::UnderWay)), "{back:?}");
+    stalled.write(Bytes::new()).await.expect("the first one has lost nothing");
+    drop(stalled);
+    let mut back = loop {
+        match fixture.home.begin_upload(spec()).await {
+            Err(StorageError::UnderWay) => tokio::task::yield_now().await,
+            back => break back.expect("there is room for one"),
+        }
+    };
+    assert_eq!(back.offset(), 6);
+    back.write(Bytes::from_static(b"6789")).await.expect("written");
+    back.commit(Digest::of(b"0123456789")).await.expect("whole");
 }
 
 /// A wrong digest of a second upload must not take the name of what a first one still writes.

@@ -4,6 +4,7 @@ use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use netdisk_model::{Digest, Limits, Password, RemotePath, UserName};
@@ -157,6 +158,22 @@ async fn a_crash_before_the_name_counts_nothing() {
     assert_eq!(fixture.home.begin_upload(resumable()).await.expect("begun").offset(), 8);
 }
 
+/// Whoever resumes it may be there before the store is put in order.
+#[tokio::test]
+async fn a_resumed_upload_that_a_crash_left_counted_counts_once_or_not_at_all() {
+    let fixture = Fixture::new().await;
+    fixture.store.set_limits(&alice(), Limits { bytes: Some(7), files: Some(1) }).await.expect("set");
+    let resumable = || UploadSpec { size: Some(5), resume: Some("key".parse().expect("a key")), ..spec("/r") };
+    drop(fixture.home.begin_upload(resumable()).await.expect("begun"));
+    let kept = fs::read_dir(fixture.file("../staging")).expect("there").next().expect("kept").expect("an entry").path();
+    fixture.put("/r", b"12345").await;
+    fs::rename(fixture.file("r"), kept).expect("moved");
+    let partial = fixture.home.begin_upload(resumable()).await.expect("it is not counted beside itself");
+    assert_eq!(partial.offset(), 5);
+    assert!(matches!(partial.commit(Digest::of(b"other")).await, Err(StorageError::DigestMismatch)));
+    assert_eq!(fixture.used().await, (0, 0));
+}
+
 /// What is replaced or removed has a name in staging until its row is forgotten.
 #[tokio::test]
 async fn a_crash_behind_an_overwrite_or_a_removal_gives_back_what_is_gone() {
@@ -211,6 +228,29 @@ async fn a_thousand_small_uploads_at_once_are_each_stored_and_counted_once() {
     while fs::read_dir(fixture.file("../staging")).expect("there").count() > 0 {
         tokio::task::yield_now().await;
     }
+}
+
+/// As a backup's links have, and what somebody links by hand.
+#[tokio::test]
+async fn names_of_one_file_that_go_together_give_back_what_it_counts() {
+    let fixture = Fixture::new().await;
+    fixture.home.make_directory(&path("/d")).await.expect("made");
+    fixture.put("/d/a", b"12345").await;
+    fs::hard_link(fixture.file("d/a"), fixture.file("d/b")).expect("linked");
+    fixture.home.remove(&path("/d"), Removal::Tree).await.expect("removed");
+    assert_eq!(fixture.used().await, (0, 0));
+}
+
+/// One that hangs, in another process, has all changes stand still.
+#[tokio::test]
+async fn a_store_that_is_closed_waits_for_no_backup() {
+    let Fixture { store, home, data } = Fixture::new().await;
+    let lock = File::open(data.path().join("changes.lock")).expect("there");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).expect("nobody has it");
+    let change = tokio::spawn(async move { home.make_directory(&path("/d")).await });
+    drop(store);
+    let given_up = tokio::time::timeout(Duration::from_secs(10), change).await.expect("it waits no more");
+    assert!(matches!(given_up.expect("no panic"), Err(StorageError::Io(_))));
 }
 
 /// Nobody fills the disk with beginnings.

@@ -20,6 +20,9 @@ const OPTIONS: &str = "loop,noauto_da_alloc,commit=600";
 /// A file system is busy for a moment after its last user has gone.
 const UNMOUNT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Whoever copied our mounts into a namespace of its own has had time to end by then.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Something mounted. Dropped, it is unmounted.
 #[derive(Debug)]
 pub(super) struct Mount {
@@ -109,8 +112,20 @@ impl Image {
     pub(super) fn mount_anew(&mut self) -> Result<()> {
         if let Some(mount) = self.mount.take() {
             mount.end()?;
+            self.wait_until_released()?;
         }
         self.mount = Some(Mount::of_image(&self.file, &self.at)?);
+        Ok(())
+    }
+
+    /// A process in another mount namespace may hold what is unmounted here; mounting it again would bring back the file
+    /// system that was cut, and not what is on its disk.
+    fn wait_until_released(&self) -> Result<()> {
+        let began = Instant::now();
+        while !output("losetup", &["--associated", text(&self.file)?])?.is_empty() {
+            ensure!(began.elapsed() < RELEASE_TIMEOUT, "{} is held by another mount namespace", self.file.display());
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
         Ok(())
     }
 }
@@ -182,11 +197,16 @@ fn text(path: &Path) -> Result<&str> {
 }
 
 pub(super) fn run(command: &str, args: &[&str]) -> Result<()> {
+    output(command, args).map(drop)
+}
+
+/// Runs a command; gives what it says.
+fn output(command: &str, args: &[&str]) -> Result<String> {
     let output = Command::new(command).args(args).output().with_context(|| command.to_owned())?;
     if !output.status.success() {
         // What follows the first line is advice.
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("{command} {}: {}", args.join(" "), said.lines().next().unwrap_or_default());
     }
-    Ok(())
+    Ok(String::from_utf8(output.stdout)?)
 }

@@ -124,9 +124,6 @@ const GROUPS: &[&[Phase]] = &[
 /// Length of the file that a peer asks for and does not read: more than all buffers on the way.
 const BIG: usize = 24 << 20;
 
-/// How long it may take until all buffers of those who do not read are full; only then they take nothing.
-const FILLED_WITHIN: Duration = Duration::from_secs(10);
-
 /// Slow peers in each phase, and how an honest user fares beside them.
 pub(crate) fn slow(effort: &Effort) -> Result<Vec<Row>> {
     let runtime = runtime()?;
@@ -290,7 +287,7 @@ async fn time_to_cut(mut peer: Peer) -> Result<Option<Duration>> {
 /// Who does not read sees the end only by writing.
 async fn time_to_cut_unread(mut peer: Peer) -> Result<Option<Duration>> {
     let began = Instant::now();
-    while began.elapsed() < CUT_WITHIN + FILLED_WITHIN {
+    while began.elapsed() < CUT_WITHIN {
         sleep(Duration::from_millis(500)).await;
         // A heartbeat, which asks for nothing.
         if peer.write(&[0; 4]).await.is_err() {

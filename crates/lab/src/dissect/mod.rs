@@ -1,6 +1,7 @@
 //! Encapsulation: what one netdisk message looks like as frame, TLS record, TCP segment, IP packet, on a real capture.
 
 mod pcap;
+mod records;
 mod tcp;
 
 use std::io::Write;
@@ -8,35 +9,24 @@ use std::io::Write;
 pub use pcap::{Packet, read_pcap};
 pub use tcp::{Segment, parse_segment};
 
+use records::{APPLICATION_DATA, HEADER_LEN as RECORD_HEADER_LEN, Record, records};
+
+use crate::paint::harmless;
 use crate::view::{Direction, Event, Kind, Recording};
 use crate::{LabError, Paint};
 
-/// A capture of the client's own: `netdisk login`, `mkdir` over TLS, made as `docs/lab/captures/README.md` says.
+/// A capture of the client's own: `netdisk mkdir docs` over TLS, made as `docs/lab/captures/README.md` says.
 pub const RECORDED_CAPTURE: &[u8] =
     include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/lab/captures/tls.pcap"));
 /// What the client traced meanwhile.
 pub const RECORDED_TRACE: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/lab/captures/tls.trace"));
 
-/// What TLS 1.3 adds to a record: a header in front (RFC 8446, 5.1), and inside the encrypted part the real content
-/// type and the tag of the cipher (5.2).
-const RECORD_HEADER_LEN: usize = 5;
+/// What TLS 1.3 adds inside the encrypted part (RFC 8446, 5.2): the real content type, and the tag of the cipher.
 const RECORD_KIND_LEN: usize = 1;
 const RECORD_TAG_LEN: usize = 16;
-/// The content type of everything that is encrypted.
-const APPLICATION_DATA: u8 = 23;
-
 /// Length of a frame's header.
 const HEADER_LEN: usize = 4;
-
-/// A TLS record, and where it begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Record {
-    kind: u8,
-    len: usize,
-    /// The segment in which its header begins.
-    segment: usize,
-}
 
 /// Shows a capture of one connection over TLS beside the client's trace of it.
 ///
@@ -47,23 +37,29 @@ pub fn show(capture: &[u8], trace: &Recording, paint: Paint, out: &mut dyn Write
     let segments: Vec<Segment> = packets.iter().filter_map(|packet| parse_segment(packet)).collect();
     let segments = first_connection(&segments)?;
     writeln!(out, "{}", paint.heading("the packets"))?;
-    for (number, segment) in segments.iter().enumerate() {
-        let records: Vec<String> = records(&segments, segment.from_client)
-            .iter()
-            .filter(|record| record.segment == number)
-            .map(in_words)
-            .collect();
-        let line = format!("{:>3}  {}  {:<30} {}", number + 1, arrow(segment), segment.in_words(), records.join(", "));
+    let (sent, received) = (records(&segments, true), records(&segments, false));
+    let mut carried = vec![Vec::new(); segments.len()];
+    for record in sent.iter().chain(&received) {
+        carried[record.segment].push(record.in_words());
+    }
+    for (number, (segment, records)) in (1..).zip(segments.iter().zip(&carried)) {
+        // Several records in a segment stand below each other.
+        let records = records.join(&format!("\n{:38}", ""));
+        let line = format!("{number:>3}  {}  {:<30} {records}", arrow(segment), segment.in_words());
         writeln!(out, "{}", line.trim_end())?;
     }
-    let (text, payload_len, place) = find_message(&segments, trace)?;
-    let segment = &segments[place];
+    let (text, payload_len, place) = find_message(&segments, &sent, trace)?;
     writeln!(out, "\n{}", paint.heading(&format!("one message in packet {}", place + 1)))?;
+    show_layers(&harmless(text), payload_len, &segments[place], out)
+}
+
+/// What each layer puts around a message that travels alone in its segment.
+fn show_layers(text: &str, payload_len: usize, segment: &Segment, out: &mut dyn Write) -> Result<(), LabError> {
     let framed = HEADER_LEN + payload_len;
     let record = RECORD_HEADER_LEN + framed + RECORD_KIND_LEN + RECORD_TAG_LEN;
     let len = u32::try_from(payload_len).unwrap_or_default().to_be_bytes();
     let layers = [
-        ("message", payload_len, text),
+        ("message", payload_len, text.to_owned()),
         (
             "frame",
             framed,
@@ -72,9 +68,7 @@ pub fn show(capture: &[u8], trace: &Recording, paint: Paint, out: &mut dyn Write
         (
             "TLS record",
             record,
-            format!(
-                "{RECORD_HEADER_LEN} of header, {RECORD_KIND_LEN} of kind, {RECORD_TAG_LEN} of tag; the frame is encrypted"
-            ),
+            format!("{RECORD_HEADER_LEN} of header, {RECORD_KIND_LEN} of kind, {RECORD_TAG_LEN} of tag; encrypted"),
         ),
         (
             "TCP segment",
@@ -89,12 +83,12 @@ pub fn show(capture: &[u8], trace: &Recording, paint: Paint, out: &mut dyn Write
         (
             "Ethernet",
             segment.frame_len,
-            format!("{} of header; on loopback all its addresses are zero", segment.link_header_len),
+            format!("{} of header; addresses all zero on loopback", segment.link_header_len),
         ),
     ];
     let mut inner = 0;
     for (name, len, what) in layers {
-        writeln!(out, "  {name:<12} {len:>5} bytes  +{:<4} {what}", len - inner)?;
+        writeln!(out, "  {name:<12} {len:>5} bytes  +{:<4} {what}", len.saturating_sub(inner))?;
         inner = len;
     }
     Ok(())
@@ -102,17 +96,6 @@ pub fn show(capture: &[u8], trace: &Recording, paint: Paint, out: &mut dyn Write
 
 fn arrow(segment: &Segment) -> &'static str {
     if segment.from_client { "->" } else { "<-" }
-}
-
-fn in_words(record: &Record) -> String {
-    let kind = match record.kind {
-        20 => "change cipher spec",
-        21 => "alert",
-        22 => "handshake, in the clear",
-        APPLICATION_DATA => "encrypted",
-        _ => "no TLS",
-    };
-    format!("TLS {kind} ({})", record.len)
 }
 
 /// The segments of the connection whose SYN comes first.
@@ -126,49 +109,36 @@ fn first_connection(segments: &[Segment]) -> Result<Vec<Segment>, LabError> {
     Ok(ours.map(|segment| Segment { from_client: segment.source == client, ..segment.clone() }).collect())
 }
 
-/// The TLS records of one direction: cut by their lengths, like any frames.
-fn records(segments: &[Segment], from_client: bool) -> Vec<Record> {
-    let mut stream: Vec<(u8, usize)> = Vec::new();
-    let mut next_seq = None;
-    for (number, segment) in segments.iter().enumerate() {
-        // Whatever was sent twice is looked at once.
-        let is_new = next_seq.is_none_or(|next| next == segment.seq);
-        if segment.from_client == from_client && !segment.payload.is_empty() && is_new {
-            stream.extend(segment.payload.iter().map(|byte| (*byte, number)));
-            next_seq = Some(segment.seq.wrapping_add(u32::try_from(segment.payload.len()).unwrap_or_default()));
-        }
-    }
-    let mut records = Vec::new();
-    let mut rest = &stream[..];
-    while rest.len() >= RECORD_HEADER_LEN {
-        let len = usize::from(u16::from_be_bytes([rest[3].0, rest[4].0]));
-        records.push(Record { kind: rest[0].0, len, segment: rest[0].1 });
-        rest = rest.get(RECORD_HEADER_LEN + len..).unwrap_or_default();
-    }
-    records
+/// Whether all was said: both ends have told so, or one has broken off.
+pub fn is_over(segments: &[Segment]) -> bool {
+    segments.iter().any(Segment::is_reset) || segments.iter().filter(|segment| segment.is_end()).count() >= 2
 }
 
-/// The last message that the client sent: its text, its length, and the segment that carries it.
+/// The last message that the client sent alone: its text, its length, and the segment that carries it and nothing else.
 ///
 /// TLS hides what is in a record and not how long it is: each of the client's writes must be found as a record of just
 /// that length, in order.
-fn find_message(segments: &[Segment], trace: &Recording) -> Result<(String, usize, usize), LabError> {
+fn find_message<'a>(
+    segments: &[Segment],
+    sent: &[Record],
+    trace: &'a Recording,
+) -> Result<(&'a str, usize, usize), LabError> {
     let strange = |why: &str| LabError::Failed(format!("trace and capture do not belong together: {why}"));
-    let encrypted: Vec<Record> =
-        records(segments, true).into_iter().filter(|record| record.kind == APPLICATION_DATA).collect();
     // The first encrypted record of a client is the end of the TLS handshake; and `close_notify` comes behind the last.
-    let mut places = encrypted.iter().skip(1);
+    let mut places = sent.iter().filter(|record| record.kind == APPLICATION_DATA).skip(1);
     let (mut message, mut found) = (None, None);
     for event in &trace.events {
         match event {
             Event::Frame { way: Direction::Sent, kind: Kind::Message, len, text, .. } => message = Some((text, *len)),
             Event::Written { way: Direction::Sent, len, .. } => {
                 let record = places.next().ok_or_else(|| strange("the capture ends before the trace"))?;
-                if record.len != len + RECORD_KIND_LEN + RECORD_TAG_LEN {
+                if record.len.checked_sub(RECORD_KIND_LEN + RECORD_TAG_LEN) != Some(*len) {
                     return Err(strange(&format!("a write of {len} bytes in a record of {}", record.len)));
                 }
-                if let Some((text, payload_len)) = message.take().filter(|(_, payload)| HEADER_LEN + payload == *len) {
-                    found = Some((text.clone(), payload_len, record.segment));
+                let is_alone = segments[record.segment].payload.len() == RECORD_HEADER_LEN + record.len;
+                let fits = |payload: usize| payload.checked_add(HEADER_LEN) == Some(*len);
+                if let Some((text, payload_len)) = message.take().filter(|(_, payload)| is_alone && fits(*payload)) {
+                    found = Some((text.as_str(), payload_len, record.segment));
                 }
             }
             _ => {}
@@ -179,6 +149,7 @@ fn find_message(segments: &[Segment], trace: &Recording) -> Result<(String, usiz
 
 #[cfg(test)]
 mod tests {
+    use super::tcp::tests::segment;
     use super::*;
 
     fn trace() -> Recording {
@@ -213,5 +184,49 @@ mod tests {
             // Whether it is enough to be shown depends on where it was cut.
             drop(show(&RECORDED_CAPTURE[..len], &trace(), Paint::Plain, &mut Vec::new()));
         }
+    }
+
+    #[test]
+    fn a_capture_that_lies_never_panics() {
+        // Every byte in turn, of the headers that say how long something is and of what they are around.
+        for at in 0..RECORDED_CAPTURE.len() {
+            let mut capture = RECORDED_CAPTURE.to_vec();
+            capture[at] ^= 0xff;
+            // Whether enough is left to be shown depends on the byte.
+            drop(show(&capture, &trace(), Paint::Plain, &mut Vec::new()));
+        }
+        for len in [0, 1, usize::MAX - 3, usize::MAX] {
+            let mut lying = trace();
+            for event in &mut lying.events {
+                match event {
+                    Event::Written { len: said, .. } | Event::Read { len: said, .. } => *said = len,
+                    Event::Frame { len: said, .. } => *said = len.saturating_sub(HEADER_LEN),
+                }
+            }
+            assert!(show(RECORDED_CAPTURE, &lying, Paint::Plain, &mut Vec::new()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_message_that_shares_its_segment_is_not_taken_for_one_that_travels_alone() {
+        let record = |len: u8| [&[APPLICATION_DATA, 3, 3, 0, len][..], &vec![9; usize::from(len)]].concat();
+        // The end of the handshake; then two writes of 10 and 12 bytes.
+        let (shake, one, two) = (record(40), record(27), record(29));
+        let together = [segment(true, 0, &shake), segment(true, 45, &[one.clone(), two.clone()].concat())];
+        let apart = [segment(true, 0, &shake), segment(true, 45, &one), segment(true, 77, &two)];
+        let way = Direction::Sent;
+        let frame = |len, text: &str| Event::Frame { us: 0, way, kind: Kind::Message, len, text: text.to_owned() };
+        let written = |len| Event::Written { us: 0, way, len };
+        let trace = Recording { events: vec![frame(6, "one"), written(10), frame(8, "two"), written(12)] };
+        assert!(find_message(&together, &records(&together, true), &trace).is_err());
+        assert_eq!(find_message(&apart, &records(&apart, true), &trace).expect("alone"), ("two", 8, 2));
+    }
+
+    #[test]
+    fn a_session_is_over_when_both_have_said_so_or_one_has_broken_off() {
+        let flagged = |flags| Segment { flags, ..segment(true, 0, b"") };
+        let (ack, fin, rst) = (flagged(16), flagged(17), flagged(4));
+        assert!(!is_over(&[ack.clone(), fin.clone()]));
+        assert!(is_over(&[fin.clone(), fin.clone()]) && is_over(&[ack, fin, rst]));
     }
 }

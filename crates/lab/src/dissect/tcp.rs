@@ -5,6 +5,8 @@ use super::pcap::Packet;
 const ETHERNET_HEADER_LEN: usize = 14;
 const ETHERTYPE_IPV4: [u8; 2] = [8, 0];
 const PROTOCOL_TCP: u8 = 6;
+/// The shortest header of IPv4, and of TCP.
+const HEADER_LEN_MIN: usize = 20;
 
 /// What is known of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +42,7 @@ pub fn parse_segment(packet: &Packet<'_>) -> Option<Segment> {
     let ip = bytes.get(ETHERNET_HEADER_LEN..)?;
     let ip_header_len = usize::from(ip.first()? & 0x0f) * 4;
     let total_len = usize::from(u16::from_be_bytes([*ip.get(2)?, *ip.get(3)?]));
-    if *ip.get(9)? != PROTOCOL_TCP {
+    if *ip.get(9)? != PROTOCOL_TCP || ip_header_len < HEADER_LEN_MIN {
         return None;
     }
     let address = |at: usize| -> Option<[u8; 4]> { ip.get(at..at + 4)?.try_into().ok() };
@@ -48,6 +50,9 @@ pub fn parse_segment(packet: &Packet<'_>) -> Option<Segment> {
     let tcp = ip.get(ip_header_len..total_len)?;
     let port = |at: usize| -> Option<u16> { Some(u16::from_be_bytes([*tcp.get(at)?, *tcp.get(at + 1)?])) };
     let tcp_header_len = usize::from(tcp.get(12)? >> 4) * 4;
+    if tcp_header_len < HEADER_LEN_MIN {
+        return None;
+    }
     Some(Segment {
         source: (address(12)?, port(0)?),
         target: (address(16)?, port(2)?),
@@ -83,6 +88,11 @@ impl Segment {
         self.has(Self::FIN)
     }
 
+    /// Whether its side has broken off.
+    pub fn is_reset(&self) -> bool {
+        self.has(Self::RST)
+    }
+
     /// Its flags, how much it carries, and what it is for.
     pub fn in_words(&self) -> String {
         let names =
@@ -91,12 +101,33 @@ impl Segment {
         let what = match self.payload.len() {
             _ if self.is_opening() => "opens".to_owned(),
             _ if self.has(Self::SYN) => "opens, too".to_owned(),
-            _ if self.has(Self::RST) => "breaks off".to_owned(),
+            _ if self.is_reset() => "breaks off".to_owned(),
             0 if self.has(Self::FIN) => "has said all".to_owned(),
             0 => "acknowledges".to_owned(),
             len if self.has(Self::FIN) => format!("{len} bytes, and has said all"),
             len => format!("{len} bytes"),
         };
         format!("{} {what}", flags.join(" "))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A segment that was not captured.
+    pub(in crate::dissect) fn segment(from_client: bool, seq: u32, payload: &[u8]) -> Segment {
+        Segment {
+            source: ([127, 0, 0, 1], 1),
+            target: ([127, 0, 0, 1], 2),
+            seq,
+            flags: 0,
+            payload: payload.to_vec(),
+            tcp_header_len: 20,
+            ip_header_len: 20,
+            link_header_len: 14,
+            frame_len: 54 + payload.len(),
+            from_client,
+        }
     }
 }

@@ -4,11 +4,13 @@
 //! `ls PATH`, `put LOCAL REMOTE` and `get REMOTE LOCAL`, with the password in `NETDISK_PASSWORD`; it exits with 0 when,
 //! and only when, all was done.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::peer::{PASSWORD, content, ensure};
 use super::{Check, Graded, LEVELS, Report, Seen};
 use crate::LabError;
+use crate::limits::CLIENT_OUTPUT_LEN_MAX;
 use crate::mini::{MiniServer, MiniStore, Quirk};
 
 /// Which client, and how.
@@ -170,10 +173,12 @@ impl<'a> Scene<'a> {
             .env_remove("NETDISK_SERVER")
             .env_remove("NETDISK_USER")
             .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .kill_on_drop(true);
-        match timeout(self.options.patience, command.output()).await {
+        match timeout(self.options.patience, output_of(command)).await {
             Err(_) => Err(format!("`{}` was not done within {} s", args.join(" "), self.options.patience.as_secs())),
-            Ok(output) => output.map_err(|error| error.to_string()),
+            Ok(output) => output.map_err(|error| format!("`{}`: {error}", args.join(" "))),
         }
     }
 
@@ -271,4 +276,23 @@ impl<'a> Scene<'a> {
         let stands = Path::exists(&self.path(name));
         ensure(!stands, format!("`get` failed, and still {name} stands there, whole to whoever looks"))
     }
+}
+
+/// Runs a command to its end and keeps what it says. Whoever says too much is stopped.
+async fn output_of(mut command: Command) -> io::Result<Output> {
+    let mut child = command.spawn()?;
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (stdout, stderr, status) = tokio::try_join!(heard(out), heard(err), child.wait())?;
+    Ok(Output { status, stdout, stderr })
+}
+
+/// All that comes out of a pipe.
+async fn heard(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut said = Vec::new();
+    let Some(pipe) = pipe else { return Ok(said) };
+    pipe.take(CLIENT_OUTPUT_LEN_MAX + 1).read_to_end(&mut said).await?;
+    if said.len() as u64 > CLIENT_OUTPUT_LEN_MAX {
+        return Err(io::Error::other(format!("it says more than {CLIENT_OUTPUT_LEN_MAX} bytes")));
+    }
+    Ok(said)
 }

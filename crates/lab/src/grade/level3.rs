@@ -64,6 +64,8 @@ async fn list(peer: &mut Peer, id: u64, path: &str, recursive: bool) -> Seen<Vec
         match (message["type"].as_str(), message["entries"].as_array()) {
             (Some("entries"), Some(entries)) => {
                 paths.extend(entries.iter().filter_map(|entry| entry["path"].as_str().map(str::to_owned)));
+                // Three things are in there at the most.
+                ensure(paths.len() <= 1_000, "the listing does not end")?;
             }
             (Some("end"), _) if message["id"] == id => {
                 ensure(

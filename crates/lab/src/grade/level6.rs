@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::peer::{Peer, content, data, ensure, hello, message, unexpected};
 use super::{Check, Target, cases};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
 cases! { 6:
@@ -29,7 +29,9 @@ async fn a_thousand_pipelined(target: &Target) -> Check {
     let mut peer = Peer::connect(target).await?;
     peer.send(&hello()).await?;
     let greeting = peer.expect(None, "hello").await?;
-    let window = greeting["limits"]["window"].as_u64().unwrap_or(1);
+    // Who announces none is taken to mean 1; who announces 0 could never be asked anything.
+    let window = greeting["limits"].get("window").map_or(Some(1), Value::as_u64).filter(|window| *window > 0);
+    let window = window.ok_or_else(|| unexpected("a window of at least 1", &greeting))?;
     peer.send(&super::peer::register(&peer.user)).await?;
     peer.expect(Some(1), "welcome").await?;
     let mut due: VecDeque<u64> = VecDeque::new();

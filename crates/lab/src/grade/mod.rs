@@ -1,4 +1,4 @@
-//! Grades somebody's own implementation against PROTOCOL.md: about forty cases, from the first frame to hostile peers.
+//! Grades somebody's own implementation against PROTOCOL.md: 54 cases for a server and 20 for a client, from the first frame to hostile peers.
 //!
 //! Each case has one thing to show and a sentence that teaches it. A case makes its own connections and its own account,
 //! so that no failure hides another.

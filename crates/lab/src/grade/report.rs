@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Graded, Report};
 use crate::Paint;
+use crate::paint::harmless;
 
 /// How a report is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl Report {
                     None => writeln!(out, "  {}    {}", paint.verdict(true, "ok"), case.name)?,
                     Some(problem) => {
                         writeln!(out, "  {}  {}", paint.verdict(false, "FAIL"), case.name)?;
-                        writeln!(out, "        seen:  {}", shown(problem))?;
+                        writeln!(out, "        seen:  {}", harmless(problem))?;
                         writeln!(out, "        learn: {}", case.teaches)?;
                     }
                 }
@@ -81,7 +82,7 @@ impl Report {
                     Some(problem) => writeln!(
                         out,
                         "><failure message=\"{}\">{}</failure></testcase>",
-                        xml(&shown(problem)),
+                        xml(&harmless(problem)),
                         xml(case.teaches)
                     )?,
                 }
@@ -95,13 +96,8 @@ impl Report {
 fn json_case(case: &Graded) -> serde_json::Value {
     json!({
         "level": case.level, "about": case.about, "name": case.name, "passed": case.problem.is_none(),
-        "seen": case.problem.as_deref().map(shown), "teaches": case.teaches, "seconds": case.took.as_secs_f64(),
+        "seen": case.problem.as_deref().map(harmless), "teaches": case.teaches, "seconds": case.took.as_secs_f64(),
     })
-}
-
-/// What a peer sent may stand in a problem: nothing in it may move a cursor, or be no XML.
-fn shown(problem: &str) -> String {
-    problem.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn xml(text: &str) -> String {
@@ -121,7 +117,7 @@ mod tests {
             problem: problem.map(str::to_owned),
             took: Duration::from_millis(1500),
         };
-        Report { cases: vec![case("good", None), case("bad", Some("came \"x\" & \x1b[31m"))] }
+        Report { cases: vec![case("good", None), case("bad", Some("came \"x\" & \x1b[31m\u{202e}"))] }
     }
 
     fn printed(format: Format) -> String {
@@ -134,11 +130,14 @@ mod tests {
     fn a_report_reads_well_in_every_form() {
         let text = printed(Format::Text(Paint::Plain));
         assert!(text.contains("  ok    good\n  FAIL  bad\n") && text.ends_with("1 of 2 passed\n"), "{text}");
-        assert!(text.contains("learn: Read <all> of it.") && !text.contains('\x1b'), "{text}");
+        assert!(text.contains("learn: Read <all> of it.") && !text.contains(['\x1b', '\u{202e}']), "{text}");
         let json: serde_json::Value = serde_json::from_str(&printed(Format::Json)).expect("JSON");
         assert_eq!((&json["passed"], &json["cases"][1]["passed"]), (&json!(1), &json!(false)));
         let junit = printed(Format::JUnit);
         assert!(junit.contains(r#"<testsuite name="framing" tests="2" failures="1" time="3.000">"#), "{junit}");
-        assert!(junit.contains("came &quot;x&quot; &amp; \u{fffd}[31m\">Read &lt;all&gt; of it.</failure>"), "{junit}");
+        assert!(
+            junit.contains("came &quot;x&quot; &amp; \u{fffd}[31m\u{fffd}\">Read &lt;all&gt; of it.</failure>"),
+            "{junit}"
+        );
     }
 }

@@ -16,8 +16,8 @@ use tokio_util::task::TaskTracker;
 use super::inbox::{Arriving, FileName};
 use super::{Endian, MessengerError, fill, read_length};
 use crate::limits::{
-    ACCEPT_BACKOFF, CHUNK_LEN, MESSENGER_CONNECTIONS_MAX, MESSENGER_IDLE_TIMEOUT, MESSENGER_TEXT_LEN_MAX,
-    MESSENGER_TYPE_LEN_MAX,
+    ACCEPT_BACKOFF, CHUNK_LEN, MESSENGER_CONNECTIONS_MAX, MESSENGER_IDLE_TIMEOUT, MESSENGER_LINGER_LEN_MAX,
+    MESSENGER_LINGER_TIMEOUT, MESSENGER_TEXT_LEN_MAX, MESSENGER_TYPE_LEN_MAX,
 };
 
 /// What happened, for whoever watches.
@@ -94,7 +94,6 @@ impl Messenger {
         let (tasks, watch) = (TaskTracker::new(), Arc::new(watch));
         let permits = Arc::new(Semaphore::new(MESSENGER_CONNECTIONS_MAX));
         loop {
-            let Ok(permit) = permits.clone().acquire_owned().await else { break };
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
                 accepted = self.listener.accept() => accepted,
@@ -102,6 +101,12 @@ impl Messenger {
             // An accept that fails concerns one stranger, or passes.
             let Ok((stream, peer)) = accepted else {
                 sleep(ACCEPT_BACKOFF).await;
+                continue;
+            };
+            // Told at once, and not after the idle timeout of somebody else.
+            let Ok(permit) = permits.clone().try_acquire_owned() else {
+                drop(stream.set_zero_linger());
+                watch(peer, Event::Failed(format!("{MESSENGER_CONNECTIONS_MAX} senders are connected already")));
                 continue;
             };
             let (rules, stop, watch) = (self.rules.clone(), stop.clone(), watch.clone());
@@ -120,24 +125,46 @@ impl Messenger {
     }
 }
 
-/// Receives item after item until the sender says goodbye or hangs up between two of them.
+/// Receives from one sender, up to its goodbye or its first mistake.
 async fn exchange(mut stream: TcpStream, rules: &Rules, watch: &(dyn Fn(Event) + Sync)) -> Result<(), MessengerError> {
+    let ended = receive_items(&mut stream, rules, watch).await;
+    if ended.is_err() {
+        refuse_rest(stream).await;
+    }
+    ended
+}
+
+/// Takes for a moment what a sender has under way, and then resets the connection. Closed at once, a simple sender would
+/// sometimes fail in the middle of its next call and sometimes not; closed properly, it would take all for received.
+async fn refuse_rest(stream: TcpStream) {
+    // The reset is a courtesy: where the system refuses it, the end comes without.
+    drop(stream.set_zero_linger());
+    let mut rest = stream.take(MESSENGER_LINGER_LEN_MAX);
+    drop(timeout(MESSENGER_LINGER_TIMEOUT, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await);
+}
+
+/// Receives item after item until the sender says goodbye or hangs up between two of them.
+async fn receive_items(
+    stream: &mut TcpStream,
+    rules: &Rules,
+    watch: &(dyn Fn(Event) + Sync),
+) -> Result<(), MessengerError> {
     loop {
         let seen = timeout(MESSENGER_IDLE_TIMEOUT, stream.peek(&mut [0])).await;
         if seen.map_err(|_| MessengerError::Silent)?? == 0 {
             return Ok(());
         }
-        match read_type(&mut stream, rules.endian).await? {
+        match read_type(stream, rules.endian).await? {
             Announced::Close => return Ok(()),
             Announced::Text => {
-                let len = read_length(&mut stream, rules.endian, "a text", MESSENGER_TEXT_LEN_MAX).await?;
+                let len = read_length(stream, rules.endian, "a text", MESSENGER_TEXT_LEN_MAX).await?;
                 let mut text = vec![0; usize::try_from(len).unwrap_or_default()];
-                fill(&mut stream, &mut text, "a text").await?;
+                fill(stream, &mut text, "a text").await?;
                 watch(Event::Text(String::from_utf8_lossy(&text).into_owned()));
             }
             Announced::File(name) => {
-                let size = read_length(&mut stream, rules.endian, "a file", rules.file_len_max).await?;
-                watch(receive_file(&mut stream, &rules.into, &name, size).await?);
+                let size = read_length(stream, rules.endian, "a file", rules.file_len_max).await?;
+                watch(receive_file(stream, &rules.into, &name, size).await?);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Sends texts and files to a receiver of the same kind.
 
+use std::io;
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -37,18 +38,27 @@ pub async fn send(to: &str, endian: Endian, items: &[Outgoing]) -> Result<(), La
         }
     }
     write(&mut stream, &sized(endian, b"close")?).await?;
-    stream.shutdown().await?;
+    stream.shutdown().await.map_err(refused)?;
     // Until the receiver has hung up, too, it may not have read all of it.
     match timeout(MESSENGER_IDLE_TIMEOUT, stream.read(&mut [0])).await {
-        Ok(read) => Ok(read.map(drop)?),
+        Ok(read) => read.map(drop).map_err(refused),
         Err(_) => Err(LabError::Failed(format!("{to} does not hang up"))),
     }
 }
 
+/// A receiver has one way to say that it does not understand: it breaks off.
+fn refused(error: io::Error) -> LabError {
+    LabError::Failed(format!("the receiver broke off ({error}): what it says may tell why; or try the other --endian"))
+}
+
 async fn send_file(stream: &mut TcpStream, endian: Endian, path: &PathBuf) -> Result<(), LabError> {
-    let named = |error: std::io::Error| LabError::Failed(format!("{}: {error}", path.display()));
+    let named = |error: io::Error| LabError::Failed(format!("{}: {error}", path.display()));
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| LabError::Usage(format!("{} has no name that JSON can carry", path.display())))?;
+    // A pipe has no length that could be said first, and to open one is to wait for its writer.
+    if !tokio::fs::metadata(path).await.map_err(named)?.is_file() {
+        return Err(LabError::Usage(format!("{} is no regular file", path.display())));
+    }
     let mut file = tokio::fs::File::open(path).await.map_err(named)?;
     let size = file.metadata().await.map_err(named)?.len();
     let len = i32::try_from(size)
@@ -77,7 +87,7 @@ fn sized(endian: Endian, bytes: &[u8]) -> Result<Vec<u8>, LabError> {
 
 async fn write(stream: &mut TcpStream, bytes: &[u8]) -> Result<(), LabError> {
     match timeout(MESSENGER_IDLE_TIMEOUT, stream.write_all(bytes)).await {
-        Ok(written) => Ok(written?),
+        Ok(written) => written.map_err(refused),
         Err(_) => Err(LabError::Failed("the receiver does not read".to_owned())),
     }
 }

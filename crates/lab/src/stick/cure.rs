@@ -27,9 +27,7 @@ pub(super) fn show(options: &Options, out: &mut dyn Write) -> Result<(), LabErro
             return Err(LabError::Failed(format!("the cure by {} failed", program.name)));
         }
     }
-    writeln!(
-        out,
-        "   `netdisk lab fixed NAME --source` prints each of these receivers; `lab broken` has its wrong twin."
-    )?;
+    writeln!(out, "   `netdisk lab fixed NAME --source` prints each of these receivers;")?;
+    writeln!(out, "   `netdisk lab broken NAME` is its wrong twin.")?;
     Ok(())
 }

@@ -35,10 +35,8 @@ pub(super) fn show(out: &mut dyn Write) -> Result<(), LabError> {
         writeln!(out, "     read calls brought        {}", join(&seen.reads))?;
         writeln!(out, "     waited for the rest       {} ms", seen.waited.as_millis())?;
     }
-    writeln!(
-        out,
-        "   TCP_NODELAY takes the delay away. It makes no message boundary: a slow reader still gets them stuck."
-    )?;
+    writeln!(out, "   TCP_NODELAY takes the delay away. It makes no message boundary: a slow reader")?;
+    writeln!(out, "   still gets them stuck.")?;
     Ok(())
 }
 

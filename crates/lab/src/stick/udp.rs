@@ -30,22 +30,18 @@ pub(super) fn show(paint: Paint, out: &mut dyn Write) -> Result<(), LabError> {
             )?;
         }
     }
-    writeln!(
-        out,
-        "   Three sends, three receives. With too little room the rest of a datagram is gone, without a word."
-    )?;
+    writeln!(out, "   Three sends, three receives. With too little room the rest of a datagram is")?;
+    writeln!(out, "   gone, without a word.")?;
     let got = flood()?;
     let lost = usize::from(FLOOD_COUNT) - got.len();
     writeln!(
         out,
-        "   {FLOOD_COUNT} datagrams of {} bytes to a receiver that is late, with a small buffer: {} arrived, {lost} lost",
+        "   {FLOOD_COUNT} datagrams of {} bytes to a late receiver with a small buffer:\n     {} arrived, {lost} lost",
         grouped(FLOOD_LEN),
         got.len(),
     )?;
-    writeln!(
-        out,
-        "   Every `send` succeeded. Nobody was told. TCP keeps every byte and no boundary; UDP the reverse."
-    )?;
+    writeln!(out, "   Every `send` succeeded. Nobody was told. TCP keeps every byte and no")?;
+    writeln!(out, "   boundary; UDP keeps every boundary, and not every datagram.")?;
     Ok(())
 }
 

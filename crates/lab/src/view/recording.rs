@@ -5,8 +5,14 @@ use std::io::{self, BufRead, Write};
 use netdisk_protocol::{Frame, Way, without_secrets};
 use serde::{Deserialize, Serialize};
 
+use super::HEADER_LEN;
+use super::steps::Cell;
 use crate::LabError;
-use crate::limits::RECORDING_EVENTS_MAX;
+use crate::limits::{RECORDING_EVENTS_MAX, RECORDING_LEN_MAX};
+use crate::paint::harmless;
+
+/// Longest label of a cell in characters: the longest type of a message, and room.
+const LABEL_LEN_MAX: usize = 24;
 
 /// In which direction bytes go, seen from whoever recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,10 +51,11 @@ impl Kind {
         match self {
             Self::Data => "file bytes".to_owned(),
             Self::Heartbeat => "heartbeat".to_owned(),
-            Self::Message => serde_json::from_str::<serde_json::Value>(text)
-                .ok()
-                .and_then(|message| message["type"].as_str().map(str::to_owned))
-                .unwrap_or_else(|| text.chars().take(24).collect()),
+            Self::Message => {
+                let message = serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+                let label = harmless(message["type"].as_str().unwrap_or(text));
+                label.chars().take(LABEL_LEN_MAX).collect()
+            }
         }
     }
 }
@@ -107,6 +114,25 @@ impl Event {
         }
     }
 
+    /// Length of the payload, if this is a frame.
+    pub(super) fn frame_len(&self) -> Option<usize> {
+        if let Self::Frame { len, .. } = self { Some(*len) } else { None }
+    }
+
+    pub(super) fn written_cell(&self) -> Option<Cell> {
+        if let Self::Written { len, .. } = self { Some(Cell { len: *len, label: len.to_string() }) } else { None }
+    }
+
+    pub(super) fn read_cell(&self) -> Option<Cell> {
+        if let Self::Read { len, .. } = self { Some(Cell { len: *len, label: len.to_string() }) } else { None }
+    }
+
+    /// The cell of a frame is as long as its header and its payload.
+    pub(super) fn frame_cell(&self) -> Option<Cell> {
+        let Self::Frame { len, kind, text, .. } = self else { return None };
+        Some(Cell { len: len.saturating_add(HEADER_LEN), label: kind.label(text) })
+    }
+
     /// A line for people.
     pub fn in_words(&self) -> String {
         match self {
@@ -114,7 +140,7 @@ impl Event {
             Self::Read { len, .. } => format!("a read brought {len} bytes"),
             Self::Frame { way, kind, len, text, .. } => {
                 let arrow = if *way == Direction::Sent { "->" } else { "<-" };
-                let what = if *kind == Kind::Message { text.clone() } else { kind.label(text) };
+                let what = if *kind == Kind::Message { harmless(text) } else { kind.label(text) };
                 format!("{arrow} {len:>6}  {what}")
             }
         }
@@ -132,10 +158,19 @@ impl Recording {
     /// Reads a recording.
     ///
     /// # Errors
-    /// When it cannot be read, or a line is no event.
+    /// When it cannot be read or is too long, or a line is no event.
     pub fn load(input: impl BufRead) -> Result<Self, LabError> {
+        Self::load_at_most(input, RECORDING_LEN_MAX)
+    }
+
+    fn load_at_most(input: impl BufRead, len_max: u64) -> Result<Self, LabError> {
         let mut events = Vec::new();
-        for (number, line) in (1..).zip(input.lines()) {
+        let mut len = 0;
+        for (number, line) in (1..).zip(input.take(len_max + 1).lines()) {
+            len += line.as_ref().map_or(0, |line| line.len() as u64 + 1);
+            if len > len_max {
+                return Err(LabError::Failed(format!("the recording is longer than {len_max} bytes")));
+            }
             if events.len() == RECORDING_EVENTS_MAX {
                 return Err(LabError::Failed(format!("more than {RECORDING_EVENTS_MAX} events")));
             }
@@ -182,5 +217,17 @@ mod tests {
             r#"->     65  {"id":1,"password":"***","type":"login","user":"alice"}"#
         );
         assert!(Recording::load(&b"{}\n"[..]).is_err());
+    }
+
+    #[test]
+    fn a_recording_has_a_limit() {
+        let line = b"{\"event\":\"read\",\"us\":1,\"len\":1}\n";
+        let text = line.repeat(3);
+        let loaded = |len_max| Recording::load_at_most(&text[..], len_max);
+        let len = text.len() as u64;
+        assert_eq!(loaded(len).expect("the limit itself").events.len(), 3);
+        assert!(loaded(len - 1).is_err());
+        // A line without an end is read no further than the limit.
+        assert!(Recording::load_at_most(io::BufReader::new(io::repeat(b' ')), 1000).is_err());
     }
 }

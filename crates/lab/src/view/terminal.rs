@@ -9,7 +9,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph, Wrap};
 
-use super::{Direction, HEADER_LEN, Recording};
+use super::{Direction, Recording, Row};
 
 /// The colours of neighbouring cells.
 const COLOURS: [Color; 5] = [Color::Green, Color::Yellow, Color::Blue, Color::Magenta, Color::Cyan];
@@ -57,16 +57,21 @@ impl<'a> Viewer<'a> {
             Key::Back => self.step = self.step.saturating_sub(1),
             Key::Start => self.step = 0,
             Key::End => self.step = end,
-            Key::Turn => {
-                self.step = 0;
-                self.direction = match self.direction {
-                    Direction::Sent => Direction::Received,
-                    Direction::Received => Direction::Sent,
-                };
-            }
+            Key::Turn => self.turn(),
             Key::Quit => return false,
         }
         true
+    }
+
+    /// To the start of the other direction, if anything went that way.
+    fn turn(&mut self) {
+        let other = match self.direction {
+            Direction::Sent => Direction::Received,
+            Direction::Received => Direction::Sent,
+        };
+        if self.recording.step_count(other) > 0 {
+            (self.direction, self.step) = (other, 0);
+        }
     }
 
     /// Draws the present step.
@@ -79,43 +84,38 @@ impl<'a> Viewer<'a> {
         let block = Block::bordered().title(format!(" {way}: step {} of {end} ", self.step));
         let inner = block.inner(rows);
         frame.render_widget(block, rows);
-        let frames: Vec<(usize, String)> =
-            scene.frames.iter().map(|(len, label)| (HEADER_LEN + len, label.clone())).collect();
         let lines = vec![
-            row("written", &sized(&scene.written), inner),
+            row("written", &scene.written, inner),
             Line::default(),
-            row("read", &sized(&scene.reads), inner),
+            row("read", &scene.reads, inner),
             Line::default(),
-            row("frames", &frames, inner),
+            row("frames", &scene.frames, inner),
         ];
         frame.render_widget(Paragraph::new(lines), inner);
-        let words = format!("decoder  holds {} bytes: {}\nlast     {}", scene.held, scene.state, scene.last);
+        let (held, state, last) = (scene.step.held, scene.step.state(), scene.step.last_in_words());
+        let words = format!("decoder  holds {held} bytes: {state}\nlast     {last}");
         frame.render_widget(Paragraph::new(words).wrap(Wrap { trim: false }), below);
-        frame.render_widget(Paragraph::new("arrows step, Home and End jump, w the other way, q quit"), keys);
+        frame.render_widget(Paragraph::new("arrows Home End, w other way, q quit"), keys);
     }
 }
 
-fn sized(lengths: &[usize]) -> Vec<(usize, String)> {
-    lengths.iter().map(|len| (*len, len.to_string())).collect()
-}
-
-/// A row that shows its newest cells where not all fit.
-fn row(name: &str, cells: &[(usize, String)], area: Rect) -> Line<'static> {
+/// A row that shows its newest cells where not all fit. The brackets show a cell where there are no colours.
+fn row(name: &str, row: &Row, area: Rect) -> Line<'static> {
     let mut spans = Vec::new();
     let mut room = usize::from(area.width).saturating_sub(9);
-    for (number, (len, label)) in cells.iter().enumerate().rev() {
+    let mut is_newest = true;
+    for (number, cell) in row.cells.iter().enumerate().rev() {
         // A cell grows with the logarithm: one byte and 256 KiB are both to be seen.
-        let width = (label.chars().count() + 2).max(2 * (len.max(&1).ilog2() as usize));
+        let width = (cell.label.chars().count() + 2).max(2 * (cell.len.max(1).ilog2() as usize));
         if width > room {
             spans.push(Span::raw(".."));
             break;
         }
-        room -= width + 1;
-        let style = Style::new().fg(Color::Black).bg(COLOURS[number % COLOURS.len()]);
-        let is_newest = number + 1 == cells.len();
+        room -= width;
+        let style = Style::new().fg(Color::Black).bg(COLOURS[(row.hidden + number) % COLOURS.len()]);
         let style = if is_newest { style.add_modifier(Modifier::BOLD) } else { style };
-        spans.push(Span::raw(" "));
-        spans.push(Span::styled(format!("{label:^width$}"), style));
+        is_newest = false;
+        spans.push(Span::styled(format!("[{:^within$}]", cell.label, within = width - 2), style));
     }
     spans.push(Span::raw(format!("{name:<8}")));
     spans.reverse();
@@ -175,7 +175,7 @@ mod tests {
             assert!(viewer.press(Key::On));
         }
         let three = shown(&viewer);
-        assert!(three.contains("260") && three.contains("2060") && three.contains("132"), "{three}");
+        assert!(three.contains("[     260      ]") && three.contains("2060") && three.contains("132"), "{three}");
         assert!(viewer.press(Key::End) && viewer.press(Key::On));
         let end = shown(&viewer);
         assert!(end.contains("128 C") && end.contains("decoder  holds 0 bytes"), "{end}");
@@ -184,7 +184,7 @@ mod tests {
             assert!(viewer.press(Key::On));
         }
         assert_eq!(shown(&viewer), three);
-        assert!(viewer.press(Key::Turn) && shown(&viewer).contains("what was sent"));
+        assert!(viewer.press(Key::Turn) && shown(&viewer) == three, "nothing was sent, so there is nothing to turn to");
         assert!(!viewer.press(Key::Quit));
     }
 }

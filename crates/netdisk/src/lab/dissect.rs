@@ -1,18 +1,18 @@
 //! `netdisk lab dissect`: a session of its own, captured where that is permitted; a recorded one otherwise.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser as _};
-use netdisk_lab::view::{Event, Recording};
+use netdisk_lab::view::Recording;
 use netdisk_lab::{Paint, dissect, limits};
 
 use crate::cli::Cli;
-use crate::escape::escape;
 use crate::failure::Failure;
 use crate::remote::Remote;
 use crate::try_it::PrivateServer;
@@ -53,16 +53,13 @@ pub(super) fn dissect(args: &DissectArgs, paint: Paint) -> Result<(), Failure> {
 }
 
 fn load(capture: &Path, recording: &Path) -> Result<(Vec<u8>, Recording)> {
-    let bytes = std::fs::read(capture).with_context(|| capture.display().to_string())?;
-    let opened = File::open(recording).with_context(|| recording.display().to_string())?;
-    let mut recording = Recording::load(BufReader::new(opened))?;
-    // Somebody else may have written it, and what it says is printed.
-    for event in &mut recording.events {
-        if let Event::Frame { text, .. } = event {
-            *text = escape(text).into_owned();
-        }
+    let open = |path: &Path| File::open(path).with_context(|| path.display().to_string());
+    let mut bytes = Vec::new();
+    open(capture)?.take(limits::CAPTURE_LEN_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limits::CAPTURE_LEN_MAX {
+        bail!("{}: longer than {} bytes", capture.display(), limits::CAPTURE_LEN_MAX);
     }
-    Ok((bytes, recording))
+    Ok((bytes, Recording::load(BufReader::new(open(recording)?))?))
 }
 
 /// A server and a client of this process, with tcpdump beside them.
@@ -98,15 +95,25 @@ fn start_tcpdump(capture: &Path, endpoint: &str) -> Result<Child> {
         .stderr(Stdio::piped())
         .spawn()
         .context("no tcpdump")?;
-    // It says so when it listens, or ends.
     let said = BufReader::new(child.stderr.take().context("piped")?).lines();
-    for line in said.map_while(Result::ok) {
-        if line.contains("listening on") {
-            return Ok(child);
+    let (listening, listens) = sync_channel(1);
+    // Reads all that it says, up to its last line: a program that nobody reads may stop.
+    std::thread::spawn(move || {
+        for line in said.map_while(Result::ok) {
+            if line.contains("listening on") && listening.send(()).is_err() {
+                return;
+            }
+        }
+    });
+    // It says so when it listens, or ends, and with it the channel.
+    match listens.recv_timeout(limits::CAPTURE_TIMEOUT) {
+        Ok(()) => Ok(child),
+        Err(_) => {
+            child.kill()?;
+            child.wait()?;
+            bail!("tcpdump may not capture here")
         }
     }
-    child.wait()?;
-    bail!("tcpdump may not capture here")
 }
 
 /// One short session: a login and a directory.
@@ -125,14 +132,14 @@ async fn speak(server: &PrivateServer, trace: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Waits until both ends have said all in the capture: what the kernel has seen is in the file a moment later.
+/// Waits until the session is over in the capture: what the kernel has seen is in the file a moment later.
 fn wait_for_end(capture: &Path) -> Result<()> {
     let began = Instant::now();
     while began.elapsed() < limits::CAPTURE_TIMEOUT {
         let bytes = std::fs::read(capture)?;
         let packets = dissect::read_pcap(&bytes).unwrap_or_default();
-        let segments = packets.iter().filter_map(dissect::parse_segment);
-        if segments.filter(dissect::Segment::is_end).count() >= 2 {
+        let segments: Vec<_> = packets.iter().filter_map(dissect::parse_segment).collect();
+        if dissect::is_over(&segments) {
             return Ok(());
         }
         std::thread::yield_now();

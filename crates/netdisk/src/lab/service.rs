@@ -15,8 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::escape::escape;
 use crate::failure::Failure;
 
-/// Options of `lab proxy`. What may be done to a direction: split=BYTES, merge=BYTES, drip[=TIME], stall=BYTES,TIME,
-/// reset=BYTES, lie=FRAME,LENGTH, flip=BYTE; several are separated by spaces or by giving the option again.
+/// Options of `lab proxy`.
 #[derive(Debug, Args)]
 pub(crate) struct ProxyArgs {
     /// The server
@@ -25,10 +24,11 @@ pub(crate) struct ProxyArgs {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// What is done to bytes from client to server
+    /// What is done to bytes from client to server: split=BYTES, merge=BYTES, drip[=TIME], stall=BYTES,TIME,
+    /// reset=BYTES, lie=FRAME,LENGTH, flip=BYTE; several in one argument, between spaces. A TIME is 5ms or 2s
     #[arg(long, value_name = "WHAT", value_delimiter = ' ')]
     up: Vec<Mischief>,
-    /// What is done to bytes from server to client
+    /// The same from server to client
     #[arg(long, value_name = "WHAT", value_delimiter = ' ')]
     down: Vec<Mischief>,
     /// Where random pieces come from

@@ -8,7 +8,6 @@ use clap::{Args, ValueEnum};
 use netdisk_lab::LabError;
 use netdisk_lab::view::{self, Direction, Recording};
 
-use crate::escape::escape;
 use crate::failure::Failure;
 
 /// Options of `lab view`.
@@ -68,9 +67,8 @@ pub(super) fn view(args: &ViewArgs) -> Result<(), Failure> {
 
 fn print_steps(recording: &Recording, direction: Direction, out: &mut dyn io::Write) -> Result<(), LabError> {
     writeln!(out, "step  held  last; decoder")?;
-    for step in 1..=recording.step_count(direction) {
-        let scene = recording.scene(direction, step);
-        writeln!(out, "{step:>4} {:>5}  {}; {}", scene.held, escape(&scene.last), scene.state)?;
+    for (number, step) in recording.steps(direction).enumerate().skip(1) {
+        writeln!(out, "{number:>4} {:>5}  {}; {}", step.held, step.last_in_words(), step.state())?;
     }
     Ok(())
 }

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use netdisk_model::{Digest, Entry, EntryKind, Limits, Password, RemotePath, ResumeKey, Usage, UserName};
 
 use crate::{
-    Accounts, AccountsError, Depth, Existing, Home, Quota, Removal, Standing, StorageError, Stored, UploadSpec,
+    Accounts, AccountsError, Depth, Existing, Home, PartialFile, Quota, Removal, Standing, StorageError, Stored,
+    UploadSpec,
 };
 
 /// Makes a test of each law; `$open` is an expression that gives `(store, guard)`: an `Arc<dyn Accounts>` over an empty
@@ -29,7 +30,7 @@ macro_rules! storage_contract {
             removal_takes_files_and_empty_directories, removal_of_a_tree, the_root_stays, files_move,
             trees_move_with_all_that_is_in_them, only_a_file_is_ever_replaced, moves_into_itself_are_refused,
             a_file_is_no_directory, names_of_all_kinds_work, usage_follows_every_change,
-            a_quota_is_reserved_when_an_upload_begins, an_overwrite_counts_the_difference,
+            a_quota_is_reserved_when_an_upload_begins, an_overwrite_counts_the_difference, overwrites_at_once_count_their_differences,
             a_quota_holds_for_files_and_unknown_sizes, what_is_over_a_lower_limit_may_shrink, what_fails_gives_its_reservation_back, files_are_copied,
             trees_are_copied, a_copy_counts, accounts_are_listed, another_password_ends_tokens,
             a_disabled_account_is_refused

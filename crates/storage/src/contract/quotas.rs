@@ -86,6 +86,28 @@ laws! {
         put_as(&home, spec("/a", Existing::Replace), b"0123456789").await.expect("exactly full");
     }
 
+    /// However many of them come to the disk together.
+    overwrites_at_once_count_their_differences(store) {
+        let home = home(&store).await;
+        let names: Vec<_> = (0..9).map(|number| format!("/{number}")).collect();
+        for name in &names {
+            put(&home, name, b"0123456789").await;
+        }
+        limit(&store, Some(99), None).await;
+        let mut partials = Vec::new();
+        for name in &names {
+            let mut partial = home.begin_upload(sized(name, 11)).await.expect("there is room");
+            partial.write(Bytes::from_static(b"0123456789a")).await.expect("written");
+            partials.push(partial);
+        }
+        let commit = |partial: Box<dyn PartialFile>| tokio::spawn(partial.commit(Digest::of(b"0123456789a")));
+        let commits: Vec<_> = partials.into_iter().map(commit).collect();
+        for commit in commits {
+            commit.await.expect("no panic").expect("stored");
+        }
+        assert_eq!(used(&home).await, (99, 9));
+    }
+
     /// Whoever is over a lower limit may make room, and take no more.
     what_is_over_a_lower_limit_may_shrink(store) {
         let home = home(&store).await;

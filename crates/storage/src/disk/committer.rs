@@ -23,8 +23,7 @@ use super::home::HomeState;
 use super::identity::{Found, Identity};
 use super::ledger::Ledger;
 use super::meter::Reservation;
-use super::people::usage;
-use super::staging::unlink;
+use super::staging::{Run, unlink, unlink_shared};
 use super::sync::sync_directory;
 use crate::error::StorageError;
 
@@ -82,6 +81,7 @@ pub(super) struct Committer {
     database: Database,
     /// Shared by each group; whoever wants the trees to stand still has it alone.
     freeze: Arc<Freeze>,
+    run: Run,
 }
 
 #[derive(Default)]
@@ -98,8 +98,8 @@ impl std::fmt::Debug for Queue {
 }
 
 impl Committer {
-    pub(super) fn new(database: Database, freeze: Freeze) -> Self {
-        Self { queue: Arc::default(), database, freeze: Arc::new(freeze) }
+    pub(super) fn new(database: Database, freeze: Freeze, run: Run) -> Self {
+        Self { queue: Arc::default(), database, freeze: Arc::new(freeze), run }
     }
 
     /// Hands a change in; it is carried through whoever still waits for it.
@@ -135,7 +135,7 @@ impl Committer {
     }
 
     fn commit(&self, group: Vec<Box<dyn Change>>) {
-        let frozen = self.freeze.share().map_err(StorageError::from);
+        let frozen = self.freeze.share(&self.run).map_err(StorageError::from);
         let group = step(group, |change| match &frozen {
             Ok(()) => change.prepare(),
             Err(error) => Err(error.again()),
@@ -216,10 +216,8 @@ impl Committer {
                     Err(error) => refused.push((at, error)),
                 }
             }
-            let users = ledger.close()?;
             // Before the lock of the database is given back: whoever asks then must not count anything twice.
-            for user in users {
-                let usage = usage(transaction, &user)?;
+            for (user, usage) in ledger.close()? {
                 let mut mine: Vec<_> = group.iter_mut().filter(|change| *change.home().meter.user() == user).collect();
                 let Some(meter) = mine.first().map(|change| change.home().meter.clone()) else { continue };
                 meter.settle(usage, mine.iter_mut().filter_map(|change| change.reservation()));
@@ -246,8 +244,7 @@ impl Committer {
             for (home, identity) in lost {
                 ledger.forget(home.meter.user(), *identity)?;
             }
-            for user in ledger.close()? {
-                let usage = usage(transaction, &user)?;
+            for (user, usage) in ledger.close()? {
                 if let Some((home, _)) = lost.iter().find(|(home, _)| *home.meter.user() == user) {
                     home.meter.settle(usage, std::iter::empty());
                 }
@@ -296,9 +293,22 @@ impl Grave {
     }
 
     fn unlink(&self) {
-        if let Err(error) = unlink(&self.home.staging, self.name.as_str(), AtFlags::empty()) {
-            let user = self.home.meter.user();
-            tracing::warn!(%user, name = self.name, %error, "stays in staging until the store is next put in order");
+        let (user, staging, name) = (self.home.meter.user(), &self.home.staging, self.name.as_str());
+        let unlinked = match self.was_last {
+            true => unlink(staging, name, AtFlags::empty()).map(|()| None),
+            false => unlink_shared(staging, name),
+        };
+        match unlinked {
+            Ok(None) => {}
+            Ok(Some(identity)) => {
+                if let Err(error) = self.home.undertaker().give_back(&[identity]) {
+                    tracing::error!(%user, %error, "a file is counted that is gone; `netdisk admin fsck` counts anew");
+                }
+                self.home.meter.doubt();
+            }
+            Err(error) => {
+                tracing::warn!(%user, name, %error, "stays in staging until the store is next put in order");
+            }
         }
     }
 }

@@ -16,7 +16,6 @@ use super::identity::Found;
 use super::ledger::{FileRow, Ledger};
 use super::listing::Walk;
 use super::meter::{Reservation, Room};
-use super::people::usage;
 use super::staged::set_modified;
 use super::staging::{self, Kind};
 use super::sync::{sync_directory, sync_file};
@@ -169,8 +168,9 @@ impl Copier {
         self.home.database.write_blocking(|transaction| {
             let mut ledger = Ledger::open(transaction);
             rows.iter().try_for_each(|(row, _)| ledger.remember(meter.user(), row))?;
-            ledger.close()?;
-            meter.settle(usage(transaction, meter.user())?, rows.iter_mut().map(|(_, promise)| promise));
+            for (_, usage) in ledger.close()? {
+                meter.settle(usage, rows.iter_mut().map(|(_, promise)| promise));
+            }
             Ok(())
         })
     }

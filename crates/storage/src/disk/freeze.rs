@@ -6,11 +6,17 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::private_file;
+use super::staging::Run;
 use crate::error::StorageError;
+
+/// How often changes that wait for a backup look whether it is done: it takes some milliseconds and more.
+const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
 #[derive(Debug)]
 pub(super) struct Freeze {
@@ -27,24 +33,45 @@ impl Freeze {
         })
     }
 
-    /// Waits until nobody has it alone. Blocks.
-    pub(super) fn share(&self) -> io::Result<()> {
-        self.take(FlockOperation::LockShared)
+    /// Waits until nobody has it alone, or the store is being closed: a backup that hangs must not keep a server from
+    /// stopping. Blocks.
+    pub(super) fn share(&self, run: &Run) -> io::Result<()> {
+        while !self.try_share()? {
+            if run.is_closing() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+        Ok(())
+    }
+
+    fn try_share(&self) -> io::Result<bool> {
+        if !is_taken(flock(&self.turnstile, FlockOperation::NonBlockingLockExclusive))? {
+            return Ok(false);
+        }
+        let taken = is_taken(flock(&self.lock, FlockOperation::NonBlockingLockShared));
+        flock(&self.turnstile, FlockOperation::Unlock)?;
+        taken
     }
 
     /// Waits until nobody has it. Blocks.
     pub(super) fn take_alone(&self) -> io::Result<()> {
-        self.take(FlockOperation::LockExclusive)
-    }
-
-    fn take(&self, operation: FlockOperation) -> io::Result<()> {
         flock(&self.turnstile, FlockOperation::LockExclusive)?;
-        let taken = flock(&self.lock, operation);
+        let taken = flock(&self.lock, FlockOperation::LockExclusive);
         flock(&self.turnstile, FlockOperation::Unlock)?;
         Ok(taken?)
     }
 
     pub(super) fn unlock(&self) -> io::Result<()> {
         Ok(flock(&self.lock, FlockOperation::Unlock)?)
+    }
+}
+
+/// Whether a lock was taken that somebody else may have.
+fn is_taken(taken: Result<(), Errno>) -> io::Result<bool> {
+    match taken {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }

@@ -64,11 +64,13 @@ pub(super) struct Ledger<'a> {
     transaction: &'a Transaction<'a>,
     /// Bytes and files that came and went, by user.
     sums: BTreeMap<UserName, (i64, i64)>,
+    /// Bytes and files that are counted until what takes their place has its name.
+    leaving: BTreeMap<UserName, (u64, u64)>,
 }
 
 impl<'a> Ledger<'a> {
     pub(super) fn open(transaction: &'a Transaction<'a>) -> Self {
-        Self { transaction, sums: BTreeMap::new() }
+        Self { transaction, sums: BTreeMap::new(), leaving: BTreeMap::new() }
     }
 
     /// How many bytes a file counts: none that nobody has counted.
@@ -77,12 +79,30 @@ impl<'a> Ledger<'a> {
     }
 
     /// Refuses what an account's quota does not hold: a file of `size`, where one that counts `replaced` goes.
-    pub(super) fn check_quota(&self, user: &UserName, size: u64, replaced: Option<u64>) -> Result<(), StorageError> {
-        let mut used = usage(self.transaction, user)?;
+    pub(super) fn check_quota(
+        &mut self,
+        user: &UserName,
+        size: u64,
+        replaced: Option<u64>,
+    ) -> Result<(), StorageError> {
         let (bytes, files) = self.sums.get(user).copied().unwrap_or_default();
+        let mut used = self.without_leaving(user)?;
         used.bytes = used.bytes.saturating_add_signed(bytes);
         used.files = used.files.saturating_add_signed(files);
-        check(&used, size.saturating_sub(replaced.unwrap_or(0)), replaced.is_none().into())
+        check(&used, size.saturating_sub(replaced.unwrap_or(0)), replaced.is_none().into())?;
+        if let Some(replaced) = replaced {
+            let leaving = self.leaving.entry(user.clone()).or_default();
+            *leaving = (leaving.0 + replaced, leaving.1 + 1);
+        }
+        Ok(())
+    }
+
+    fn without_leaving(&self, user: &UserName) -> Result<Usage, StorageError> {
+        let mut used = usage(self.transaction, user)?;
+        let (bytes, files) = self.leaving.get(user).copied().unwrap_or_default();
+        used.bytes = used.bytes.saturating_sub(bytes);
+        used.files = used.files.saturating_sub(files);
+        Ok(used)
     }
 
     /// Writes a row, in place of whatever had that inode before.
@@ -126,13 +146,13 @@ impl<'a> Ledger<'a> {
         *sums = (sums.0 + bytes, sums.1 + files);
     }
 
-    /// Writes the sums and says whose changed; the transaction is then ready to be committed.
-    pub(super) fn close(self) -> Result<Vec<UserName>, StorageError> {
+    /// Writes the sums; the transaction is then ready to be committed. Says who uses how much then, without what is leaving.
+    pub(super) fn close(self) -> Result<Vec<(UserName, Usage)>, StorageError> {
         let update = "UPDATE accounts SET bytes_used = bytes_used + ?2, files_used = files_used + ?3 WHERE user = ?1";
         for (user, (bytes, files)) in &self.sums {
             self.transaction.prepare_cached(update)?.execute(params![user.as_str(), bytes, files])?;
         }
-        Ok(self.sums.into_keys().collect())
+        self.sums.keys().map(|user| Ok((user.clone(), self.without_leaving(user)?))).collect()
     }
 }
 

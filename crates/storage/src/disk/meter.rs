@@ -35,13 +35,13 @@ impl DiskSpace {
     fn promise(&self, directory: impl AsFd, bytes: u64) -> Result<(), StorageError> {
         let disk = rustix::fs::fstatvfs(directory)?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let promised = self.promised.fetch_add(bytes, Ordering::Relaxed);
-        let needed = promised.saturating_add(bytes).saturating_add(self.min_free);
-        if bytes > 0 && needed > free {
-            self.keep(bytes);
-            return Err(StorageError::Full { missing: Some(needed - free) });
+        let needed = |promised: u64| promised.saturating_add(bytes).saturating_add(self.min_free);
+        // At one stroke: what is too much is never seen by others.
+        let promise = |promised| (bytes == 0 || needed(promised) <= free).then(|| promised + bytes);
+        match self.promised.fetch_update(Ordering::Relaxed, Ordering::Relaxed, promise) {
+            Ok(_) => Ok(()),
+            Err(promised) => Err(StorageError::Full { missing: Some(needed(promised) - free) }),
         }
-        Ok(())
     }
 
     /// Ends a promise: the bytes are written, or not needed.

@@ -142,13 +142,14 @@ impl DiskStore {
         Confined::probe(&homes_path).map_err(StorageError::Io)?;
         let database = Database::open(&data.join("netdisk.db"))?;
         let freeze = Freeze::open(data)?;
+        let run = Run::new();
         Ok(Self {
-            committer: Committer::new(database.clone(), freeze),
+            committer: Committer::new(database.clone(), freeze, run.clone()),
             database,
             passwords: PasswordDoor::new(),
             homes_path,
             space: Arc::new(DiskSpace::new(options.min_free)),
-            run: Run::new(),
+            run,
             disk: Door::new(DISK_DOOR_WIDTH),
             removals: Door::new(REMOVALS_DOOR_WIDTH),
             copies: Door::new(COPIES_DOOR_WIDTH),

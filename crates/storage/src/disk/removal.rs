@@ -16,7 +16,7 @@ use super::confined::open_directory_in;
 use super::database::Database;
 use super::identity::{Found, Identity};
 use super::ledger::Ledger;
-use super::staging::{Kind, Run, last_names, unlink};
+use super::staging::{Kind, Run, last_names, unlink, unlink_shared};
 use crate::error::StorageError;
 
 /// Files whose rows are given back in one transaction.
@@ -32,6 +32,9 @@ pub(super) struct Undertaker<'a> {
 impl Undertaker<'_> {
     /// Gives back what files of these identities counted. Blocks.
     pub(super) fn give_back(&self, identities: &[Identity]) -> Result<(), StorageError> {
+        if identities.is_empty() {
+            return Ok(());
+        }
         // Most often there is nothing to give back, and a transaction is a write to the disk.
         let known = self.database.read_blocking(|connection| {
             let mut known = Vec::new();
@@ -64,12 +67,18 @@ impl Undertaker<'_> {
             if !is_full {
                 given_back.map_err(io::Error::other)?;
             }
-            for (name, _) in batch {
-                unlink(&directory, name, AtFlags::empty())?;
+            let mut lost_after_all = Vec::new();
+            for (name, found) in batch {
+                if found.kind == EntryKind::File && found.links > 1 {
+                    lost_after_all.extend(unlink_shared(&directory, name)?);
+                } else {
+                    unlink(&directory, name, AtFlags::empty())?;
+                }
             }
             if is_full {
                 self.give_back(&lost).map_err(io::Error::other)?;
             }
+            self.give_back(&lost_after_all).map_err(io::Error::other)?;
         }
         Ok(())
     }

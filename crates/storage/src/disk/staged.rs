@@ -100,6 +100,11 @@ impl Staged {
             replaced: replaced_len,
         });
         let kept = staged.kept()?;
+        if kept > 0 && staged.copied_from.is_none() {
+            // A crash on the way to its name has left its row: it is counted anew when it is committed.
+            staged.home.undertaker().give_back(&[Found::of(&staged.file)?.identity])?;
+            staged.home.meter.doubt();
+        }
         if kept == 0 && staged.spec.resume.is_some() {
             let used = staged.home.meter.usage()?;
             let budget = used.limits.bytes.map_or(u64::MAX, |max| max.saturating_sub(used.bytes));
@@ -109,6 +114,13 @@ impl Staged {
             // What nobody has come back for is worth less than what is there now.
             Err(StorageError::Full { .. }) if staging::trim(&staged.home.staging, 0, 0)? > 0 => {
                 staged.reserve(kept, replaced)
+            }
+            reserved => reserved,
+        };
+        let reserved = match reserved {
+            // There is room for one. Most often it is the same client, and its old connection is given up soon.
+            Err(StorageError::QuotaExceeded { .. } | StorageError::Full { .. }) if staged.copied_from.is_some() => {
+                Err(StorageError::UnderWay)
             }
             reserved => reserved,
         };

@@ -181,6 +181,20 @@ pub(super) fn unlink(directory: impl AsFd, name: impl rustix::path::Arg, flags: 
     }
 }
 
+/// Unlinks a file that had another name, too, when it was looked at. Gives its identity where this was its last one after
+/// all: whoever took the other one away at the same moment may have left it to this one to be counted.
+pub(super) fn unlink_shared(directory: impl AsFd, name: impl rustix::path::Arg + Copy) -> io::Result<Option<Identity>> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = match rustix::fs::openat(&directory, name, flags, rustix::fs::Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    unlink(directory, name, AtFlags::empty())?;
+    let left = Found::of(file)?;
+    Ok((left.links == 0).then_some(left.identity))
+}
+
 /// Clears what crashes left and what nobody came back for; `undertaker` gives back what it counts. Blocks.
 pub(super) fn sweep(staging: &OwnedFd, undertaker: &Undertaker<'_>) -> io::Result<()> {
     let mut files = Vec::new();
