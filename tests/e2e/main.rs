@@ -6,7 +6,7 @@
 //! - `identity`: certificates and pins. `log`: the log and the audit file. `crowds`: more peers than there is room for.
 //! - `program`, `shell`, `listings`, `globs`: what a person or a script sees.
 //! - `stop`: SIGTERM during uploads. `terminal`: a person at a pseudo-terminal.
-//! - `resume`: transfers that are cut.
+//! - `resume`: transfers that are cut; `relay` cuts them. `trees`: many files at once, up and down.
 //! - `accounts`: passwords and kept logins. `corpus`: what fuzzing begins with and has found.
 //! - `python`, `clients`: the independent clients. `lab`: the framing lab. `mangled`: its
 //!   mangler between the real client and the real server. `messenger`: it and the programs of a course.
@@ -33,6 +33,7 @@ mod messenger;
 mod program;
 mod python;
 mod raw;
+mod relay;
 mod resume;
 mod scripts;
 mod shell;
@@ -40,4 +41,5 @@ mod stop;
 mod terminal;
 mod toolchain;
 mod transfers;
+mod trees;
 mod wire;

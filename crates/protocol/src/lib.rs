@@ -7,7 +7,8 @@
 //! - [`Greeting`], [`Admission`], [`Request`], [`Reply`], [`BodyPart`]: the messages, and [`Numbered`], their envelope.
 //! - [`Fault`], [`FaultCode`]: a refusal, which never ends a session.
 //! - [`ConnectionError`]: a broken wire, which always does.
-//! - [`Connection`]: frames and messages over a stream, each wait under a deadline.
+//! - [`Connection`]: frames and messages over a stream, each wait under a deadline; [`Incoming`] and [`Outgoing`] are its
+//!   halves.
 //! - [`send_body`], [`recv_body`]: file content in flight, the same for upload and download on both ends.
 //!
 //! [`WireObserver`] is for whoever wants to watch, [`without_secrets`] for whoever shows what was seen.
@@ -29,7 +30,7 @@ mod request;
 pub use body::{BodyPart, Chunk, Sink, Source, Stop, recv_body, refuse_body, send_body};
 pub use claim::Claim;
 pub use codec::FrameCodec;
-pub use connection::{Connection, ConnectionError, HEARTBEAT_INTERVAL};
+pub use connection::{Connection, ConnectionError, HEARTBEAT_INTERVAL, Incoming, Outgoing};
 pub use fault::{Fault, FaultCode};
 pub use frame::Frame;
 pub use observer::{Way, WireObserver, without_secrets};

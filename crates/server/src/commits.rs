@@ -7,10 +7,10 @@ use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
 use netdisk_model::{Digest, RemotePath};
 use netdisk_protocol::Fault;
-use netdisk_protocol::limits::WINDOW;
 use netdisk_storage::Stored;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::limits::COMMITS_MAX;
 use crate::transfer::Upload;
 
 /// Commits of one session, in the order of their requests. Dropping it gives up those that have not begun.
@@ -31,9 +31,9 @@ impl Commits {
         self.under_way.is_empty()
     }
 
-    /// Whether a client that keeps to the window has no more to send.
+    /// Whether one of them must end before the next one begins.
     pub(crate) fn is_full(&self) -> bool {
-        self.under_way.len() >= WINDOW
+        self.under_way.len() >= COMMITS_MAX
     }
 
     /// Begins to commit an upload, or puts the refusal of one in its place.

@@ -24,15 +24,15 @@ pub const FRAME_TIMEOUT: Duration = Duration::from_secs(25);
 /// Time to tell a peer that broke the protocol or fell silent, and to close: one that does not read does not get more.
 pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Small uploads of one session that wait for the disk while the next ones come. Each holds a descriptor and up to
+/// [`SMALL_LEN`](netdisk_protocol::limits::SMALL_LEN) bytes in the page cache; groups of this size share their syncs.
+pub const COMMITS_MAX: usize = 32;
+
 /// Bytes for a peer that the kernel takes before they can be sent, so one that does not read holds no more of its memory
 /// than this. Unless it is asked, Linux takes 4 MiB, and has less than that for a thousand such peers: they make it short
 /// of memory for the sockets of everybody, and each that is cut gives room to others, who then seem to be reading. It is
 /// one frame of file bytes: the next one is at hand before that is sent.
 pub(crate) const UNSENT_LEN_MAX: u32 = 256 * 1024;
-
-/// Uploads up to this size, in bytes, whose bodies come at once are committed while the next ones come: what waits for the
-/// disk is bounded by this and the window.
-pub const SMALL_LEN: u64 = 1024 * 1024;
 
 /// How often a session asks whether its account is let in still.
 pub const STANDING_INTERVAL: Duration = Duration::from_secs(2);

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use netdisk_model::{RemotePath, ResumeKey, Token, Version};
+use netdisk_protocol::limits::SMALL_LEN;
 use netdisk_protocol::{
     BodyStart, Claim, Connection, ConnectionError, Fault, FaultCode, HEARTBEAT_INTERVAL, Numbered, Reply, Request,
     Stop, send_body,
@@ -14,7 +15,7 @@ use netdisk_storage::{Account, Depth, Existing, Removal, StorageError, Stored, S
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::commits::{Commits, Committed};
-use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT, SMALL_LEN, STANDING_INTERVAL};
+use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT, STANDING_INTERVAL};
 use crate::listener::Server;
 use crate::listing::send_listing;
 use crate::refusal;

@@ -52,10 +52,10 @@ pub(crate) enum Command {
     /// Say how much directories hold, the largest first
     #[command(after_help = examples::DU)]
     Du(DuArgs),
-    /// Upload files; one that exists is overwritten
+    /// Upload files and directories; a file that exists is overwritten
     #[command(after_help = examples::PUT)]
     Put(PutArgs),
-    /// Download files
+    /// Download files and directories
     #[command(after_help = examples::GET)]
     Get(GetArgs),
     /// Make directories

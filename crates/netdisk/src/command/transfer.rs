@@ -21,10 +21,13 @@ pub(crate) enum ExistingArg {
 /// What to upload.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PutArgs {
-    /// Files here; of several paths the last is where to put them there. One path alone keeps its name, in the current
+    /// Files and directories here; of several paths the last is where to put them there. One path alone keeps its name, in the current
     /// directory. `-` is standard input
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<String>,
+    /// Directories with all that is in them
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
     /// What to do with a file that stands there [default: overwrite]
     #[arg(long, value_name = "WHAT")]
     pub(crate) existing: Option<ExistingArg>,
@@ -33,10 +36,13 @@ pub(crate) struct PutArgs {
 /// What to download.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct GetArgs {
-    /// Files there; of several paths the last is where to put them here. One path alone keeps its name, in the current
+    /// Files and directories there; of several paths the last is where to put them here. One path alone keeps its name, in the current
     /// directory. `-` is standard output
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<String>,
+    /// Directories with all that is in them
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
     /// What to do with a file that stands here [default: ask on a terminal, refuse otherwise]
     #[arg(long, value_name = "WHAT")]
     pub(crate) existing: Option<ExistingArg>,

@@ -6,7 +6,7 @@ use futures::SinkExt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 
-use super::{Connection, ConnectionError};
+use super::{ConnectionError, Incoming, Outgoing};
 use crate::limits::PACE_LEN_MIN;
 
 /// How often a frame that has begun is looked at: each time, [`PACE_LEN_MIN`] more bytes of it must have come. So who
@@ -15,7 +15,7 @@ pub(super) const PACE_INTERVAL: Duration = Duration::from_secs(12);
 /// How often it is looked at what a peer takes that does not take all.
 const DRAIN_INTERVAL: Duration = Duration::from_secs(1);
 
-impl<S: AsyncRead + AsyncWrite> Connection<S> {
+impl<S: AsyncRead + AsyncWrite> Outgoing<S> {
     /// Sends what is in the buffer: in each deadline the peer takes all of it, or [`PACE_LEN_MIN`] bytes.
     pub(super) async fn drain(&mut self) -> Result<(), ConnectionError> {
         // Whoever took nothing for so long takes no farewell either.
@@ -42,7 +42,9 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             }
         }
     }
+}
 
+impl<S: AsyncRead + AsyncWrite> Incoming<S> {
     /// How much has come of a frame that is not whole yet.
     pub(super) fn begun_len(&self) -> usize {
         self.reader.decoder().header_len_taken() + self.reader.read_buffer().len()
