@@ -31,6 +31,10 @@ pub trait Filter: Send + Sync {
     /// Whether a file or directory is wanted; `below` is its path from the root of its tree. What is in a directory that
     /// is not wanted is not asked for.
     fn admits(&self, below: &RemotePath, kind: EntryKind) -> bool;
+
+    /// A directory of this machine is about to be read; next it is asked about what is in it. A root comes with the root
+    /// of `below`, and each tree is read to its end before the next begins.
+    fn entering(&self, _local: &Path, _below: &RemotePath) {}
 }
 
 /// Finds the jobs of some roots and feeds them to the queue. Blocks.
@@ -149,6 +153,9 @@ impl Walk {
         let reader = std::fs::read_dir(&local);
         match reader {
             Ok(reader) => {
+                if let Some(filter) = &self.filter {
+                    filter.entering(&local, &below);
+                }
                 self.found(PutJob::new(local, remote.clone(), What::Directory))?;
                 Ok(Some(Level { reader, remote, below }))
             }

@@ -1,8 +1,11 @@
-//! put, get, cat: of one file ([`single`]), of several and of trees ([`many`]), to standard output ([`cat`]).
+//! put, get, cat: of one file ([`single`]), of several and of trees ([`many`]), to standard output ([`cat`]); or only said
+//! ([`dry`]). What of trees is wanted is in [`wanted`].
 
 mod cat;
+mod dry;
 mod many;
 mod single;
+mod wanted;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +15,7 @@ use netdisk_model::{Entry, EntryKind, RemotePath};
 use netdisk_protocol::FaultCode;
 
 pub(super) use self::cat::cat;
+use self::wanted::IgnoreFiles;
 use super::{Context, join};
 
 use crate::command::{ExistingArg, GetArgs, PutArgs};
@@ -43,6 +47,9 @@ fn split_target(paths: &[String]) -> (&[String], Option<&str>) {
 
 pub(super) async fn put(context: &mut Context<'_>, args: PutArgs) -> Result<(), Failure> {
     let (sources, target) = split_target(&args.paths);
+    if args.select.dry_run && sources.iter().any(|source| source == STREAM) {
+        return Err(Failure::usage("what comes from standard input is known when it has come: no --dry-run"));
+    }
     let target_path = context.remote.resolve(target.unwrap_or(""))?;
     let existing = args.existing.or(context.remote.defaults().put_existing).unwrap_or(ExistingArg::Overwrite);
     let into = match target {
@@ -58,10 +65,12 @@ pub(super) async fn put(context: &mut Context<'_>, args: PutArgs) -> Result<(), 
     };
     if let [source] = sources
         && !(args.recursive && Path::new(source).is_dir())
+        && !args.select.dry_run
     {
         return single::put_one(context, source, place(source)?, existing).await;
     }
-    let mut many = many::Many::new(context, args.recursive);
+    let ignore_files = if args.no_ignore { IgnoreFiles::Unread } else { IgnoreFiles::Heeded };
+    let mut many = many::Many::new(context, args.recursive, &args.select, ignore_files)?;
     let mut roots = Vec::new();
     for source in sources {
         let local = PathBuf::from(source);
@@ -106,6 +115,7 @@ pub(super) async fn get(context: &mut Context<'_>, args: GetArgs) -> Result<(), 
     let into = sources.len() > 1 || target_path.is_dir() || target.is_some_and(|target| target.ends_with('/'));
     if let [source] = sources
         && !args.recursive
+        && !args.select.dry_run
     {
         let path = context.remote.resolve(source)?;
         // The name is that of the request, not of the reply: one component, and nothing that climbs.
@@ -113,7 +123,7 @@ pub(super) async fn get(context: &mut Context<'_>, args: GetArgs) -> Result<(), 
         return single::get_one(context, path, local, existing).await;
     }
     let (folder, name) = if into { (target_path, None) } else { parent_and_name(&target_path)? };
-    let mut many = many::Many::new(context, args.recursive);
+    let mut many = many::Many::new(context, args.recursive, &args.select, IgnoreFiles::Unread)?;
     let mut roots = Vec::new();
     for source in sources {
         let root = many.resolve(source).map(|remote| {
