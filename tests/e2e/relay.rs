@@ -15,6 +15,8 @@ use crate::fixture::{PASSWORD, TestServer};
 /// Stands between client and server; cuts connections after so many bytes in either direction.
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
+    /// Where it leads.
+    target: Arc<Mutex<SocketAddr>>,
     /// Bytes that passed on each connection.
     passed: Arc<Mutex<Vec<Arc<AtomicU64>>>>,
     /// After how many bytes each of the next connections is cut; later ones are not.
@@ -25,14 +27,17 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) async fn to(server: SocketAddr) -> Self {
+        let target = Arc::new(Mutex::new(server));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (passed, cuts) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
-        let (all, next_cuts) = (passed.clone(), cuts.clone());
+        let (all, next_cuts, to) = (passed.clone(), cuts.clone(), target.clone());
         let (cut_now, cut) = watch::channel(0);
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                let far = TcpStream::connect(server).await.expect("the server listens");
+                let server = *to.lock().expect("not poisoned");
+                // A server that is not there: neither is the relay, as far as the client sees.
+                let Ok(far) = TcpStream::connect(server).await else { continue };
                 let count = Arc::new(AtomicU64::new(0));
                 all.lock().expect("not poisoned").push(count.clone());
                 let after = next_cuts.lock().expect("not poisoned").pop().unwrap_or(u64::MAX);
@@ -47,7 +52,7 @@ impl Relay {
                 });
             }
         });
-        Self { address, passed, cuts, cut_now }
+        Self { address, target, passed, cuts, cut_now }
     }
 
     pub(crate) fn cut_next(&self, cuts: &[u64]) {
@@ -57,6 +62,11 @@ impl Relay {
     /// What passed on the connections since the last call, in order.
     pub(crate) fn take_passed(&self) -> Vec<u64> {
         self.passed.lock().expect("not poisoned").drain(..).map(|count| count.load(Ordering::SeqCst)).collect()
+    }
+
+    /// Leads elsewhere from now on.
+    pub(crate) fn lead_to(&self, server: SocketAddr) {
+        *self.target.lock().expect("not poisoned") = server;
     }
 
     /// Cuts every connection at hand.

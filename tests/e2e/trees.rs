@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use netdisk_client::{
-    Client, Destination, End, Existing, GetRoot, Item, LeftOut, PutRoot, Summary, Transfers, TransfersObserver,
+    Client, Destination, End, Existing, GetRoot, Item, LeftOut, PutRoot, Summary, Transfers, TransfersObserver, Trust,
+    dial,
 };
+use netdisk_model::Password;
 use netdisk_protocol::FaultCode;
 use netdisk_protocol::limits::SMALL_LEN;
 
-use crate::fixture::{Scene, TestServer, content, path};
+use crate::fixture::{PASSWORD, Scene, ServerProcess, TestServer, content, path};
 use crate::relay::Relay;
 
 /// What came of each file and directory, by its remote path.
@@ -325,4 +327,101 @@ fn the_program_moves_folders_and_says_what_came_of_them() {
 #[test]
 fn links_are_said() {
     assert_eq!(LeftOut::Link.to_string(), "a symbolic link");
+}
+
+/// Does something once so many files and directories have come to their end.
+struct After<F> {
+    left: Mutex<u32>,
+    act: F,
+    notes: Notes,
+}
+
+impl<F: Fn() + Send + Sync> TransfersObserver for After<F> {
+    fn ended(&self, item: Item<'_>, end: &End) {
+        self.notes.ended(item, end);
+        let mut left = self.left.lock().expect("not poisoned");
+        *left = left.wrapping_sub(1);
+        if *left == 0 {
+            (self.act)();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_and_started_again_in_the_middle_gets_the_rest() {
+    let scene = Arc::new(Scene::new());
+    let fingerprint = scene.server.fingerprint.as_ref().expect("one").parse().expect("a fingerprint");
+    let relay = Arc::new(Relay::to(scene.server.address.parse().expect("an address")).await);
+    let endpoint = relay.address.to_string().parse().expect("an endpoint");
+    let door = dial(&endpoint, &Trust::Pinned(fingerprint)).await.expect("a door");
+    let alice = "alice".parse().expect("a name");
+    let mut client = door.log_in(&alice, Password::new(PASSWORD), true).await.expect("logged in");
+    let tree = scene.program.path("tree");
+    grow(&tree, 600);
+    let before = snapshot(&tree);
+
+    let again = Arc::new(Mutex::new(None));
+    let act = {
+        let (scene, relay, again) = (scene.clone(), relay.clone(), again.clone());
+        move || {
+            let (scene, relay, again) = (scene.clone(), relay.clone(), again.clone());
+            // Who watches must be quick.
+            std::thread::spawn(move || {
+                scene.server.signal(rustix::process::Signal::KILL);
+                let server = ServerProcess::start(&scene.program, scene.data.path(), &[]);
+                relay.lead_to(server.address.parse().expect("an address"));
+                *again.lock().expect("not poisoned") = Some(server);
+            });
+        }
+    };
+    let watch = Arc::new(After { left: Mutex::new(150), act, notes: Notes::default() });
+    let root = PutRoot { local: tree.clone(), remote: path("/tree") };
+    let summary = Transfers::new(&mut client).observer(watch.clone()).put(vec![root]).await.expect("it came back");
+    assert_eq!(summary.failed, 0, "{:?}", watch.notes.ends());
+    watch.notes.assert_each_once();
+    assert!(again.lock().expect("not poisoned").is_some(), "it was killed in the middle");
+    assert!(snapshot(&scene.data.path().join("homes/alice/files/tree")) == before, "byte for byte");
+}
+
+#[test]
+fn a_quota_that_is_full_in_the_middle_fails_what_does_not_fit() {
+    let scene = Scene::new();
+    let tree = scene.program.path("tree");
+    fs::create_dir_all(&tree).expect("made");
+    for number in 0..200 {
+        fs::write(tree.join(number.to_string()), content(1000)).expect("written");
+    }
+    let data = scene.data.path().to_str().expect("UTF-8");
+    scene.program.ok(&["admin", "--data", data, "user", "quota", "alice", "--space", "100000"]);
+    let output = scene.program.run(&["--json", "put", "-r", "tree"]);
+    assert_eq!(output.status.code(), Some(9), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let failed = text.lines().filter(|line| line.contains("\"quota_exceeded\"")).count();
+    let done = text.lines().filter(|line| line.contains("\"event\":\"done\"")).count();
+    assert_eq!((done, failed), (100, 100), "{text}");
+    let stored = fs::read_dir(scene.data.path().join("homes/alice/files/tree")).expect("there").count();
+    assert_eq!(stored, 100, "what was said to be stored, and nothing else");
+    // With room for it, the same command again leaves out nothing.
+    scene.program.ok(&["admin", "--data", data, "user", "quota", "alice", "--space", "none"]);
+    scene.program.ok(&["put", "-r", "tree", "--existing", "skip"]);
+    assert!(snapshot(&scene.data.path().join("homes/alice/files/tree")).len() == 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_refuses_more_connections_is_served_by_those_there_are() {
+    let limits = netdisk_server::Limits { user_connections_max: 2, ..netdisk_server::Limits::default() };
+    let server = TestServer::start_with(true, netdisk_server::Registration::Open, &limits).await;
+    let relay = Relay::to(server.address).await;
+    let mut client = relay.client(&server).await;
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let tree = folder.path().join("tree");
+    grow(&tree, 1_500);
+    let root = PutRoot { local: tree.clone(), remote: path("/tree") };
+    let notes = Arc::new(Notes::default());
+    let transfers = Transfers::new(&mut client).connections(8).observer(notes.clone());
+    let summary = transfers.put(vec![root]).await.expect("it goes on");
+    notes.assert_each_once();
+    assert_eq!(summary.failed, 0, "{:?}", notes.ends());
+    assert!(snapshot(&server.files("alice").join("tree")) == snapshot(&tree));
+    assert!(relay.take_passed().len() >= 3, "more were tried than there may be");
 }

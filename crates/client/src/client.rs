@@ -34,6 +34,22 @@ pub struct Client {
     is_given_up: bool,
 }
 
+/// The way to another connection of the same user.
+pub(crate) struct Another {
+    redial: Option<Redial>,
+    user: UserName,
+}
+
+impl Another {
+    /// Dials and logs in, where a token is at hand.
+    pub(crate) async fn dial(&self) -> Result<Client, ClientError> {
+        match &self.redial {
+            Some(redial) => redial.dial(&self.user).await,
+            None => Err(ConnectionError::Closed.into()),
+        }
+    }
+}
+
 /// A client taken apart, for whoever sends and receives at once.
 pub(crate) struct Halves<'a> {
     pub(crate) incoming: &'a mut Incoming<Box<dyn Stream>>,
@@ -288,6 +304,11 @@ impl Client {
             Reply::Quota(usage) => Ok(usage),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// What it takes to make another connection of the same user.
+    pub(crate) fn another(&self) -> Another {
+        Another { redial: self.redial.clone(), user: self.user.clone() }
     }
 
     /// The stream of frames behind it.

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netdisk_model::{Fingerprint, Password, Token, UserName};
+use netdisk_protocol::limits::TLS_BUFFER_LEN;
 use netdisk_protocol::{
-    Admission, Connection, ConnectionError, Greeting, Numbered, Proof, Reply, VERSION, WireObserver,
+    Admission, Connection, ConnectionError, Greeting, Gulp, Numbered, Proof, Reply, VERSION, WireObserver,
 };
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -150,15 +152,32 @@ async fn connect(endpoint: &Endpoint) -> Result<TcpStream, ClientError> {
     Ok(stream)
 }
 
+/// A connection inside TLS.
+type Encrypted = TlsStream<Gulp<TcpStream>>;
+
+/// Does the handshake of TLS.
+async fn encrypt(
+    endpoint: &Endpoint,
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+) -> Result<io::Result<Encrypted>, ClientError> {
+    let stream = Gulp::new(connect(endpoint).await?);
+    let connected = TlsConnector::from(config).connect(name, stream).await;
+    Ok(connected.map(|mut stream| {
+        stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_LEN));
+        stream
+    }))
+}
+
 /// Connects to a server that is known by its key; without one that is expected, tells the key.
 async fn connect_pinned(
     endpoint: &Endpoint,
     expected: Option<Fingerprint>,
-) -> Result<(TlsStream<TcpStream>, Fingerprint), ClientError> {
+) -> Result<(Encrypted, Fingerprint), ClientError> {
     let verifier = PinVerifier::new(expected);
     let config = verifier.client_config().map_err(|error| no_tls(endpoint, error))?;
     let name = ServerName::try_from("netdisk").map_err(|error| no_tls(endpoint, error))?;
-    let connected = TlsConnector::from(config).connect(name, connect(endpoint).await?).await;
+    let connected = encrypt(endpoint, config, name).await?;
     match (connected, expected, verifier.seen()) {
         (Err(_), Some(expected), Some(actual)) if expected != actual => {
             Err(ClientError::NotTrusted { endpoint: endpoint.clone(), expected, actual })
@@ -170,11 +189,11 @@ async fn connect_pinned(
 }
 
 /// Connects to a server for whose certificate and name an authority of this system vouches.
-async fn connect_vouched(endpoint: &Endpoint) -> Result<TlsStream<TcpStream>, ClientError> {
+async fn connect_vouched(endpoint: &Endpoint) -> Result<Encrypted, ClientError> {
     let not_vouched = |reason: String| ClientError::NotVouchedFor { endpoint: endpoint.clone(), reason };
     let config = system_config().map_err(|error| not_vouched(error.to_string()))?;
     let name = ServerName::try_from(endpoint.host.clone()).map_err(|error| not_vouched(error.to_string()))?;
-    TlsConnector::from(config).connect(name, connect(endpoint).await?).await.map_err(|error| {
+    encrypt(endpoint, config, name).await?.map_err(|error| {
         match error.get_ref().and_then(|error| error.downcast_ref()) {
             Some(rustls::Error::InvalidCertificate(reason)) => not_vouched(reason.to_string()),
             _ => no_tls(endpoint, error),
@@ -333,12 +352,14 @@ impl Door {
 }
 
 /// What it takes to come back to a server.
+#[derive(Clone)]
 pub(crate) struct Redial {
     way: Way,
     token: Token,
 }
 
 /// How to reach a server.
+#[derive(Clone)]
 struct Way {
     endpoint: Endpoint,
     trust: Trust,

@@ -139,13 +139,19 @@ impl PartFile {
             file.set_modified(modified).map_err(&local)?;
         }
         file.sync_all().map_err(&local)?;
-        let flags = match existing {
-            OnExisting::Replace => RenameFlags::empty(),
-            OnExisting::Refuse => RenameFlags::NOREPLACE,
-        };
         let Place { directory, name, shown } = &self.place;
+        let standing = lock_part(directory, name).map_err(&local)?;
+        let flags = match (existing, &standing) {
+            (_, Standing::InUse) => return Err(ClientError::LocalBusy { path: shown.clone() }),
+            (OnExisting::Replace, Standing::Elsewhere | Standing::Locked(_)) => RenameFlags::empty(),
+            (OnExisting::Refuse, _) | (_, Standing::Nothing) => RenameFlags::NOREPLACE,
+        };
         match rustix::fs::renameat_with(directory, &self.name, directory, name, flags) {
             Ok(()) => self.at_drop = AtDrop::Gone,
+            // A part file came there at this moment.
+            Err(Errno::EXIST) if existing == OnExisting::Replace => {
+                return Err(ClientError::LocalBusy { path: shown.clone() });
+            }
             Err(Errno::EXIST) => return Err(ClientError::LocalExists { path: shown.clone() }),
             Err(error) => return Err(local(error.into())),
         }
@@ -164,6 +170,32 @@ impl Drop for PartFile {
             // Whoever took it away has done what was to be done.
             drop(rustix::fs::unlinkat(directory, &self.name, AtFlags::empty()).map_err(io::Error::from));
         }
+    }
+}
+
+/// What stands where a file goes whose own name is that of a part file: of `a`, when `a.part` is a file, too.
+enum Standing {
+    /// It is no such name: no part file can stand there.
+    Elsewhere,
+    Nothing,
+    /// Nobody writes to it, and nobody begins to while it is held.
+    Locked(#[expect(dead_code, reason = "held, not used")] File),
+    InUse,
+}
+
+fn lock_part(directory: &OwnedFd, name: &OsStr) -> io::Result<Standing> {
+    if !name.as_encoded_bytes().ends_with(b".part") {
+        return Ok(Standing::Elsewhere);
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+        Ok(file) => {
+            let file = File::from(file);
+            Ok(if lock(&file)? { Standing::Locked(file) } else { Standing::InUse })
+        }
+        Err(Errno::NOENT) => Ok(Standing::Nothing),
+        // A link, or something else that no part file is.
+        Err(_) => Ok(Standing::Elsewhere),
     }
 }
 

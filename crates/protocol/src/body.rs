@@ -111,6 +111,21 @@ pub async fn send_body<S: AsyncRead + AsyncWrite>(
     source: &mut dyn Source,
     stop: &Stop,
 ) -> Result<Result<Digest, Fault>, ConnectionError> {
+    let outcome = feed_body(connection, id, source, stop).await?;
+    connection.flush().await?;
+    Ok(outcome)
+}
+
+/// Does the same, but leaves the end of it in the buffer for a flush that is to follow. Not cancel safe; `stop` is.
+///
+/// # Errors
+/// As [`send_body`].
+pub async fn feed_body<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    id: u64,
+    source: &mut dyn Source,
+    stop: &Stop,
+) -> Result<Result<Digest, Fault>, ConnectionError> {
     let mut sent = Instant::now();
     let outcome = loop {
         if let Some(fault) = connection.try_recv_abort(id)? {
@@ -139,7 +154,7 @@ pub async fn send_body<S: AsyncRead + AsyncWrite>(
         Ok(digest) => BodyPart::End { digest: *digest },
         Err(fault) => BodyPart::Abort(fault.clone()),
     };
-    connection.send(&Numbered::new(id, last)).await?;
+    connection.feed_message(&Numbered::new(id, last)).await?;
     Ok(outcome)
 }
 

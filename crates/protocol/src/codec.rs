@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio_util::codec::{Decoder, Encoder, LengthDelimitedCodec};
 
 use crate::connection::ConnectionError;
@@ -15,6 +15,27 @@ use crate::limits::{FRAME_LEN_MAX, MESSAGE_LEN_MAX, STRANGER_FRAME_LEN_MAX};
 use crate::observer::{Way, WireObserver};
 
 const HEADER_LEN: usize = 4;
+
+/// What stands before the payload of a frame that goes out.
+pub(crate) struct Header {
+    bytes: [u8; HEADER_LEN + 1],
+    len: usize,
+}
+
+impl Header {
+    fn new(declared: u32, marker: Option<u8>) -> Self {
+        let mut bytes = [0; HEADER_LEN + 1];
+        bytes[..HEADER_LEN].copy_from_slice(&declared.to_be_bytes());
+        bytes[HEADER_LEN] = marker.unwrap_or(0);
+        Self { bytes, len: HEADER_LEN + usize::from(marker.is_some()) }
+    }
+}
+
+impl AsRef<[u8]> for Header {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
 
 /// Frames to bytes and back: a 4-byte big-endian length, then the payload.
 #[derive(Debug)]
@@ -54,6 +75,23 @@ impl FrameCodec {
     /// How much of a frame that has begun has left the buffer already.
     pub(crate) fn header_len_taken(&self) -> usize {
         if self.header_taken { HEADER_LEN } else { 0 }
+    }
+
+    /// Header and payload of a frame that goes out.
+    pub(crate) fn take_apart(&self, frame: Frame) -> Result<(Header, Bytes), ConnectionError> {
+        if let Some(observer) = &self.observer {
+            observer.frame(Way::Sent, &frame);
+        }
+        let (marker, payload) = match frame {
+            Frame::Heartbeat => (None, Bytes::new()),
+            Frame::Message(payload) => (None, payload),
+            Frame::Data(payload) => (Some(DATA_MARKER), payload),
+        };
+        let len = usize::from(marker.is_some()) + payload.len();
+        let limit = self.cutter.max_frame_length();
+        let declared = u32::try_from(len).ok().filter(|_| len <= limit);
+        let declared = declared.ok_or(ConnectionError::FrameTooLarge { limit })?;
+        Ok((Header::new(declared, marker), payload))
     }
 
     fn classify(&self, mut payload: Bytes) -> Result<Frame, ConnectionError> {
@@ -116,21 +154,9 @@ impl Encoder<Frame> for FrameCodec {
     type Error = ConnectionError;
 
     fn encode(&mut self, frame: Frame, stream: &mut BytesMut) -> Result<(), ConnectionError> {
-        if let Some(observer) = &self.observer {
-            observer.frame(Way::Sent, &frame);
-        }
-        let (marker, payload) = match frame {
-            Frame::Heartbeat => (None, Bytes::new()),
-            Frame::Message(payload) => (None, payload),
-            Frame::Data(payload) => (Some(DATA_MARKER), payload),
-        };
-        let len = usize::from(marker.is_some()) + payload.len();
-        let limit = self.cutter.max_frame_length();
-        let declared = u32::try_from(len).ok().filter(|_| len <= limit);
-        let declared = declared.ok_or(ConnectionError::FrameTooLarge { limit })?;
-        stream.reserve(HEADER_LEN + len);
-        stream.put_u32(declared);
-        stream.extend(marker);
+        let (header, payload) = self.take_apart(frame)?;
+        stream.reserve(header.as_ref().len() + payload.len());
+        stream.extend_from_slice(header.as_ref());
         stream.extend_from_slice(&payload);
         Ok(())
     }

@@ -4,6 +4,7 @@ mod error;
 mod incoming;
 mod outgoing;
 mod pace;
+mod queue;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -71,6 +72,22 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         self.outgoing.send(message).await
     }
 
+    /// Puts one message into the buffer, once there is room; sent with the next flush, or before. Not cancel safe.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub async fn feed_message<T: Serialize>(&mut self, message: &T) -> Result<(), ConnectionError> {
+        self.outgoing.feed_message(message).await
+    }
+
+    /// Sends what was put into the buffer. Not cancel safe.
+    ///
+    /// # Errors
+    /// When the stream fails or the deadline passes.
+    pub async fn flush(&mut self) -> Result<(), ConnectionError> {
+        self.outgoing.flush().await
+    }
+
     /// Sends file bytes, at most [`crate::limits::DATA_LEN_MAX`]; flushed with the message that ends the body. Says what
     /// the peer said, where it stopped listening. Not cancel safe.
     pub(crate) async fn feed_data(&mut self, data: Bytes) -> Result<(), ConnectionError> {
@@ -108,6 +125,11 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     /// As [`Connection::recv_frame`]; when file bytes come, or a message that is no `T`.
     pub async fn recv<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ConnectionError> {
         self.incoming.recv().await
+    }
+
+    /// The next message, if it has come already and is wanted; whatever else has come is left for later. Does not wait.
+    pub fn try_recv<T: DeserializeOwned>(&mut self, is_wanted: impl FnOnce(&T) -> bool) -> Option<T> {
+        self.incoming.try_recv(is_wanted)
     }
 
     /// Looks, without waiting, whether the peer wants the body `id` to stop. What else it sent is kept in order.

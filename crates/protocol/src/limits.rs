@@ -14,6 +14,9 @@ pub const DATA_LEN_MAX: usize = 256 * 1024;
 /// Longest payload after login in bytes: the marker byte and file bytes, or a message.
 pub const FRAME_LEN_MAX: usize = 1 + DATA_LEN_MAX;
 
+/// Bytes that TLS gathers before it writes: a frame of file bytes in one call of the system.
+pub const TLS_BUFFER_LEN: usize = FRAME_LEN_MAX + 8 * 1024;
+
 /// Most requests sent and not yet answered. Far away it decides how many small files go in a round trip: with 512 of
 /// them at 50 ms, ten thousand a second. A server holds none of them: what it has not come to waits in the stream, whose
 /// own window holds the client back.

@@ -145,7 +145,7 @@ async fn a_source_that_fails_aborts_the_body() {
 async fn a_sink_that_refuses_aborts_the_body() {
     let (mut near, mut far) = pair_with_room_for_an_abort();
     let many = [7; 100];
-    let mut source = Chunks::new(&[&many[..]; 500]);
+    let mut source = Chunks::new(&[&many[..]; 2000]);
     let mut sink = Buffer { bytes: Vec::new(), limit: 250 };
     let (stop_near, stop_far) = (never(), never());
     let (sent, received) =
@@ -177,7 +177,7 @@ async fn a_late_abort_that_crosses_the_end_is_skipped() {
 async fn both_ends_can_be_stopped() {
     for (stop_near, stop_far) in [(already(), never()), (never(), already()), (already(), already())] {
         let (mut near, mut far) = pair_with_room_for_an_abort();
-        let mut source = Chunks::new(&[&b"never seen"[..]; 2000]);
+        let mut source = Chunks::new(&[&b"never seen"[..]; 20_000]);
         let mut sink = Buffer::new();
         let (sent, received) = tokio::join!(
             send_body(&mut near, ID, &mut source, &stop_near),

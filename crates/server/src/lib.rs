@@ -14,6 +14,7 @@
 
 mod commits;
 mod credentials;
+mod downloads;
 mod gate;
 mod handshake;
 mod limiter;
@@ -22,6 +23,7 @@ mod listener;
 mod listing;
 mod refusal;
 mod session;
+mod small;
 mod socket;
 mod tls;
 mod transfer;

@@ -24,15 +24,28 @@ pub const FRAME_TIMEOUT: Duration = Duration::from_secs(25);
 /// Time to tell a peer that broke the protocol or fell silent, and to close: one that does not read does not get more.
 pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Small uploads of one session that wait for the disk while the next ones come. Each holds a descriptor and up to
-/// [`SMALL_LEN`](netdisk_protocol::limits::SMALL_LEN) bytes in the page cache; groups of this size share their syncs.
-pub const COMMITS_MAX: usize = 32;
-
 /// Bytes for a peer that the kernel takes before they can be sent, so one that does not read holds no more of its memory
 /// than this. Unless it is asked, Linux takes 4 MiB, and has less than that for a thousand such peers: they make it short
 /// of memory for the sockets of everybody, and each that is cut gives room to others, who then seem to be reading. It is
 /// one frame of file bytes: the next one is at hand before that is sent.
 pub(crate) const UNSENT_LEN_MAX: u32 = 256 * 1024;
+
+/// Uploads up to this size, in bytes, are taken off the wire as a whole before anything is done about them: what fits one
+/// frame has been in memory anyway.
+pub const WHOLE_LEN: u64 = netdisk_protocol::limits::DATA_LEN_MAX as u64;
+
+/// Small uploads of one session that wait for the disk while the next ones come: as many as a batch under way and the
+/// next one. Each that is under way holds a descriptor.
+pub const COMMITS_MAX: usize = 2 * BATCH_LEN_MAX;
+
+/// Small uploads that are handed to the store at once: enough to share its syncs.
+pub const BATCH_LEN_MAX: usize = 64;
+
+/// And so many bytes of them, beyond which one more may go: what a session holds in memory is bounded by it.
+pub const BATCH_BYTES_MAX: usize = 256 * 1024;
+
+/// Downloads that are opened together where a client has asked for so many already. Each holds a descriptor.
+pub const DOWNLOADS_MAX: usize = 16;
 
 /// How often a session asks whether its account is let in still.
 pub const STANDING_INTERVAL: Duration = Duration::from_secs(2);

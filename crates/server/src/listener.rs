@@ -9,7 +9,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use netdisk_protocol::{Connection, ConnectionError, Fault, FaultCode, Numbered, Reply, Stop};
+use netdisk_protocol::limits::TLS_BUFFER_LEN;
+use netdisk_protocol::{Connection, ConnectionError, Fault, FaultCode, Gulp, Numbered, Reply, Stop};
 use netdisk_storage::Accounts;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -214,9 +215,10 @@ async fn connect(
         Some(identity) => {
             let accepted = tokio::select! {
                 () = server.stopping.cancelled() => return Ok(()),
-                accepted = timeout(TLS_TIMEOUT, identity.acceptor().accept(stream)) => accepted,
+                accepted = timeout(TLS_TIMEOUT, identity.acceptor().accept(Gulp::new(stream))) => accepted,
             };
-            let stream = accepted.map_err(|_| ConnectionError::TimedOut(TLS_TIMEOUT))??;
+            let mut stream = accepted.map_err(|_| ConnectionError::TimedOut(TLS_TIMEOUT))??;
+            stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_LEN));
             serve(server, stream, peer, stranger).await
         }
     }

@@ -43,7 +43,7 @@ pub(crate) async fn send_listing<S: AsyncRead + AsyncWrite>(
         }
         count += batch.len() as u64;
         for entries in split(batch) {
-            connection.send(&Numbered::new(id, Reply::Entries { entries })).await?;
+            connection.feed_message(&Numbered::new(id, Reply::Entries { entries })).await?;
         }
     }
 }

@@ -63,7 +63,7 @@ pub(crate) fn of_user_name(error: UserNameError) -> Fault {
 }
 
 /// Logs what happened and tells the peer only that something did.
-fn internal(error: &dyn Display) -> Fault {
+pub(crate) fn internal(error: &dyn Display) -> Fault {
     tracing::error!(%error, "internal failure");
     Fault::new(FaultCode::Internal, FaultCode::Internal.meaning())
 }

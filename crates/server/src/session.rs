@@ -5,21 +5,22 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use netdisk_model::{RemotePath, ResumeKey, Token, Version};
+use netdisk_model::{RemotePath, ResumeKey, Token};
 use netdisk_protocol::limits::SMALL_LEN;
 use netdisk_protocol::{
-    BodyStart, Claim, Connection, ConnectionError, Fault, FaultCode, HEARTBEAT_INTERVAL, Numbered, Reply, Request,
-    Stop, send_body,
+    BodyStart, Claim, Connection, ConnectionError, Fault, FaultCode, Numbered, Reply, Request, Stop,
 };
-use netdisk_storage::{Account, Depth, Existing, Removal, StorageError, Stored, StoredFile, UploadSpec};
+use netdisk_storage::{Account, Depth, Existing, Removal, StorageError, Stored, UploadSpec};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::commits::{Commits, Committed};
+use crate::commits::Commits;
+use crate::downloads::Wanted;
 use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT, STANDING_INTERVAL};
 use crate::listener::Server;
 use crate::listing::send_listing;
 use crate::refusal;
-use crate::transfer::{Download, Upload, recv_upload};
+use crate::small::Small;
+use crate::transfer::{Upload, recv_upload};
 
 /// A user who is in. Holds their home and nothing else of the store.
 #[derive(Debug)]
@@ -30,12 +31,6 @@ pub(crate) struct Session {
     pub(crate) peer: SocketAddr,
     /// When it was last asked whether the account is let in.
     asked_at: Instant,
-}
-
-/// What a client has of a file already.
-struct Known {
-    offset: u64,
-    version: Option<Version>,
 }
 
 /// Whether the session goes on after a request.
@@ -56,7 +51,7 @@ impl Session {
         server: &Server,
         connection: &mut Connection<S>,
     ) -> Result<(), ConnectionError> {
-        let mut commits = Commits::default();
+        let mut commits = Commits::new(self.account.home.clone());
         loop {
             connection.set_deadline(IDLE_TIMEOUT);
             let request = match self.recv_beside(server, connection, &mut commits).await? {
@@ -77,19 +72,15 @@ impl Session {
                 Request::Upload { path, size: Some(size), modified, create, body: BodyStart::Now, .. }
                     if size <= SMALL_LEN =>
                 {
-                    let upload = self.begin_upload(path, Some(size), modified, existing(!create), None);
-                    let upload = connection.keep_alive(upload).await?;
-                    let received = recv_upload(connection, id, upload, BodyStart::Now, &server.stop_bodies()).await?;
-                    commits.begin(id, received);
-                    if commits.is_full() {
-                        self.answer_commit(connection, &mut commits).await?;
+                    let small = Small { size, modified, existing: existing(!create) };
+                    self.take_small(connection, id, path, small, &mut commits, &server.stop_bodies()).await?;
+                    while commits.is_full() {
+                        self.answer_commits(connection, &mut commits).await?;
                     }
                 }
                 message => {
                     // Replies come in the order of requests, and what is asked behind an upload is asked of what it stored.
-                    while !commits.is_empty() {
-                        self.answer_commit(connection, &mut commits).await?;
-                    }
+                    self.answer_all(connection, &mut commits).await?;
                     if self.answer(server, connection, id, message).await? == Next::Close {
                         return Ok(());
                     }
@@ -114,55 +105,7 @@ impl Session {
         }
     }
 
-    /// Waits for a request and answers commits meanwhile; `None` when there are no more of them.
-    async fn recv_beside<S: AsyncRead + AsyncWrite + Send>(
-        &self,
-        server: &Server,
-        connection: &mut Connection<S>,
-        commits: &mut Commits,
-    ) -> Result<Option<Numbered<Request>>, ConnectionError> {
-        while !commits.is_empty() {
-            let committed = tokio::select! {
-                biased;
-                () = server.stopping() => None,
-                committed = commits.next() => committed,
-                () = tokio::time::sleep(HEARTBEAT_INTERVAL) => None,
-                request = connection.recv() => match request? {
-                    Some(request) => return Ok(Some(request)),
-                    None => None,
-                },
-            };
-            match committed {
-                Some(committed) => self.reply_commit(connection, committed).await?,
-                // The server stops, the disk is slow, or the client has said all that it wanted to.
-                None => self.answer_commit(connection, commits).await?,
-            }
-        }
-        Ok(None)
-    }
-
-    /// Waits for one commit and answers it.
-    async fn answer_commit<S: AsyncRead + AsyncWrite>(
-        &self,
-        connection: &mut Connection<S>,
-        commits: &mut Commits,
-    ) -> Result<(), ConnectionError> {
-        match connection.keep_alive(commits.next()).await? {
-            Some(committed) => self.reply_commit(connection, committed).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn reply_commit<S: AsyncRead + AsyncWrite>(
-        &self,
-        connection: &mut Connection<S>,
-        Committed { id, outcome }: Committed,
-    ) -> Result<(), ConnectionError> {
-        let outcome = outcome.map(|(path, stored)| self.stored(&path, stored));
-        reply(connection, id, outcome).await
-    }
-
-    fn stored(&self, path: &RemotePath, stored: Stored) -> Reply {
+    pub(crate) fn stored(&self, path: &RemotePath, stored: Stored) -> Reply {
         let user = &self.account.user;
         tracing::info!(peer = %self.peer, %user, ?path, size = stored.size, digest = %stored.digest, "stored");
         Reply::Stored { size: stored.size, digest: stored.digest, version: stored.version }
@@ -215,7 +158,9 @@ impl Session {
                 }
             }
             Request::Download { path, offset, version } => {
-                return self.download(connection, id, path, Known { offset, version }, &server.stop_bodies()).await;
+                let wanted = Wanted { id, path, offset, version };
+                self.download(connection, wanted, &server.stop_bodies()).await?;
+                return Ok(Next::Request);
             }
         };
         reply(connection, id, outcome).await?;
@@ -327,55 +272,15 @@ impl Session {
         resume: Option<ResumeKey>,
     ) -> Result<Upload, Fault> {
         let path = path.check().map_err(refusal::of_path)?;
-        let spec = UploadSpec { path: path.clone(), size, modified, existing, resume };
+        self.begin(UploadSpec { path, size, modified, existing, resume }).await
+    }
+
+    pub(crate) async fn begin(&self, spec: UploadSpec) -> Result<Upload, Fault> {
+        let path = spec.path.clone();
         match self.account.home.begin_upload(spec).await {
             Ok(partial) => Ok(Upload { path, partial }),
             Err(error) => Err(refusal::of_creation(&path, &error)),
         }
-    }
-
-    /// Opens a file for sending what the client lacks: from its offset, or from the start where it has part of another
-    /// version.
-    async fn open(&self, path: &RemotePath, known: Known) -> Result<(u64, Box<dyn StoredFile>), StorageError> {
-        let home = &self.account.home;
-        let Some(version) = known.version else { return Ok((known.offset, home.open(path, known.offset).await?)) };
-        match home.open(path, known.offset).await {
-            Ok(file) if file.entry().version.as_ref() == Some(&version) => Ok((known.offset, file)),
-            Ok(_) | Err(StorageError::Changed) => Ok((0, home.open(path, 0).await?)),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn download<S: AsyncRead + AsyncWrite>(
-        &self,
-        connection: &mut Connection<S>,
-        id: u64,
-        path: Claim<RemotePath>,
-        known: Known,
-        stop: &Stop,
-    ) -> Result<Next, ConnectionError> {
-        let opened = match path.check() {
-            Ok(path) => match connection.keep_alive(self.open(&path, known)).await? {
-                Ok((offset, file)) => Ok((offset, Download { path, file })),
-                Err(error) => Err(refusal::of_storage(&path, &error)),
-            },
-            Err(error) => Err(refusal::of_path(error)),
-        };
-        let (offset, mut download) = match opened {
-            Ok(opened) => opened,
-            Err(fault) => {
-                reply(connection, id, Err(fault)).await?;
-                return Ok(Next::Request);
-            }
-        };
-        let ready = Reply::Ready { offset, entry: Some(download.file.entry().clone()) };
-        connection.send(&Numbered::new(id, ready)).await?;
-        let (path, user) = (download.path.clone(), &self.account.user);
-        match send_body(connection, id, &mut download, stop).await? {
-            Ok(digest) => tracing::info!(peer = %self.peer, %user, ?path, %digest, "sent"),
-            Err(fault) => tracing::info!(peer = %self.peer, %user, ?path, code = %fault.code, "not sent"),
-        }
-        Ok(Next::Request)
     }
 }
 

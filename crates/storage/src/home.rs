@@ -69,12 +69,48 @@ pub trait Home: Debug + Send + Sync {
     /// [`StorageError::Full`] when its size is known and there is no room for it.
     async fn begin_upload(&self, spec: UploadSpec) -> Result<Box<dyn PartialFile>, StorageError>;
 
+    /// Stores whole files as one upload after the other would. Gives what came of each, in their order, once all of them
+    /// are on disk or refused; so they can share what that costs. Not cancel safe: what has begun is carried through.
+    ///
+    /// # Errors
+    /// For each file those of [`Home::begin_upload`] and [`PartialFile::commit`].
+    async fn store(&self, files: Vec<WholeFile>) -> Vec<Result<Stored, StorageError>> {
+        one_by_one(self, files).await
+    }
+
     /// Opens a file for reading from `offset`. What is opened stays readable as it was, whatever replaces it.
     ///
     /// # Errors
     /// [`StorageError::NotFound`], [`StorageError::NotAFile`], [`StorageError::Changed`] when the file is shorter than
     /// `offset`.
     async fn open(&self, path: &RemotePath, offset: u64) -> Result<Box<dyn StoredFile>, StorageError>;
+
+    /// Opens several files, each from its start; gives what came of each, in their order.
+    ///
+    /// # Errors
+    /// For each file those of [`Home::open`].
+    async fn open_all(&self, paths: &[RemotePath]) -> Vec<Result<Box<dyn StoredFile>, StorageError>> {
+        let mut opened = Vec::with_capacity(paths.len());
+        for path in paths {
+            opened.push(self.open(path, 0).await);
+        }
+        opened
+    }
+}
+
+/// Stores files by one upload after the other.
+pub(crate) async fn one_by_one<H: Home + ?Sized>(home: &H, files: Vec<WholeFile>) -> Vec<Result<Stored, StorageError>> {
+    let mut outcomes = Vec::with_capacity(files.len());
+    for WholeFile { mut spec, data, claimed } in files {
+        spec.resume = None;
+        let upload = async {
+            let mut partial = home.begin_upload(spec).await?;
+            partial.write(data).await?;
+            partial.commit(claimed).await
+        };
+        outcomes.push(upload.await);
+    }
+    outcomes
 }
 
 /// How far a listing reaches.
@@ -131,6 +167,17 @@ pub struct UploadSpec {
     /// What the sender calls the content. An upload of the same path, size and name goes on where an interrupted one
     /// ended; without a name, or without a size, nothing is kept.
     pub resume: Option<ResumeKey>,
+}
+
+/// A file that is there as a whole before it is stored: a small one.
+#[derive(Debug, Clone)]
+pub struct WholeFile {
+    /// What it announces. It is never resumed.
+    pub spec: UploadSpec,
+    /// Its content.
+    pub data: Bytes,
+    /// The digest that its sender claims.
+    pub claimed: Digest,
 }
 
 /// An unfinished upload. Dropping it discards it, unless it can be resumed: then what was received is kept for a while.

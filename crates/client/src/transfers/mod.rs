@@ -18,6 +18,7 @@
 
 mod existing;
 mod get;
+mod pool;
 mod put;
 mod queue;
 mod report;
@@ -41,6 +42,9 @@ use crate::destination::Destination;
 use crate::error::ClientError;
 use crate::observer::Unobserved;
 
+/// Connections of a transfer where nobody says how many: one for a large file, and others that small ones go by meanwhile.
+const CONNECTIONS: usize = 4;
+
 /// Transfers of many files over a connection: how, and with whom watching.
 ///
 /// ```no_run
@@ -56,6 +60,7 @@ use crate::observer::Unobserved;
 #[expect(missing_debug_implementations, reason = "the client and whoever watches have nothing to show")]
 pub struct Transfers<'a> {
     client: &'a mut Client,
+    connections: usize,
     existing: Existing,
     filter: Option<Arc<dyn Filter>>,
     observer: Arc<dyn TransfersObserver>,
@@ -72,7 +77,21 @@ impl<'a> Transfers<'a> {
     /// ```
     pub fn new(client: &'a mut Client) -> Self {
         let cancel = CancellationToken::new();
-        Self { client, existing: Existing::Replace, filter: None, observer: Arc::new(Unobserved), cancel }
+        let (existing, observer) = (Existing::Replace, Arc::new(Unobserved));
+        Self { client, connections: CONNECTIONS, existing, filter: None, observer, cancel }
+    }
+
+    /// How many connections it may use at once: the client's own, and others that log in by its token while there is work
+    /// for them. Without a token, or where the server refuses more, it goes on with those there are.
+    ///
+    /// ```no_run
+    /// # fn example(transfers: netdisk_client::Transfers<'_>) {
+    /// let alone = transfers.connections(1);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn connections(self, connections: usize) -> Self {
+        Self { connections, ..self }
     }
 
     /// What happens to files that stand there already.
@@ -138,7 +157,7 @@ impl<'a> Transfers<'a> {
     /// What concerns no single file: a connection that is lost for good, [`Transfers::cancel`].
     pub async fn put(self, roots: Vec<PutRoot>) -> Result<Summary, ClientError> {
         let shared = Arc::new(Shared::new(&self));
-        Box::pin(put::put(self.client, shared, roots, self.filter)).await
+        Box::pin(put::put(self.client, shared, roots, self.filter, self.connections)).await
     }
 
     /// Fetches files and trees into a folder. A file that fails does not stop the others; the observer is told of each.
@@ -158,6 +177,6 @@ impl<'a> Transfers<'a> {
     /// What concerns no single file: a connection that is lost for good, a listing that cannot be had, [`Transfers::cancel`].
     pub async fn get(self, destination: Destination, roots: Vec<GetRoot>) -> Result<Summary, ClientError> {
         let shared = Arc::new(Shared::new(&self));
-        Box::pin(get::get(self.client, shared, destination, roots, self.filter)).await
+        Box::pin(get::get(self.client, shared, destination, roots, self.filter, self.connections)).await
     }
 }

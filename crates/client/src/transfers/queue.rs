@@ -22,6 +22,9 @@ pub(super) const BATCH_LEN_MAX: usize = 64;
 /// any size takes no more memory.
 const FRESH_LEN_MAX: usize = 1024;
 
+/// Jobs that wait while others are under way, and are worth another connection: some batches.
+const PLENTY_LEN: usize = 4 * BATCH_LEN_MAX;
+
 /// Most large files that are set aside: beyond it every worker takes one before it looks for more.
 const ASIDE_LEN_MAX: usize = 64;
 
@@ -108,6 +111,33 @@ impl<J: Clone> Queue<J> {
         self.changed.notify_waiters();
     }
 
+    /// Whether nothing more is wanted.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.state().is_stopped
+    }
+
+    /// Whether each job has come to its end.
+    pub(super) fn is_settled(&self) -> bool {
+        self.state().is_settled()
+    }
+
+    /// Waits until there is work for one more worker; false when there will be none. Cancel safe.
+    pub(super) async fn has_plenty(&self) -> bool {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let state = self.state();
+                if state.is_stopped || state.is_settled() {
+                    return false;
+                }
+                if state.fresh.len() + state.returned.len() >= PLENTY_LEN || state.large_taken > 0 && state.has_more() {
+                    return true;
+                }
+            }
+            changed.await;
+        }
+    }
+
     /// One more worker takes from here.
     pub(super) fn join(&self) {
         self.state().workers += 1;
@@ -156,6 +186,10 @@ enum Picked<J> {
 impl<J> State<J> {
     fn is_settled(&self) -> bool {
         self.is_fed && self.taken == 0 && self.fresh.is_empty() && self.returned.is_empty() && self.aside.is_empty()
+    }
+
+    fn has_more(&self) -> bool {
+        !self.fresh.is_empty() || !self.returned.is_empty() || !self.aside.is_empty()
     }
 
     fn pick(&mut self) -> Option<Picked<J>> {

@@ -25,6 +25,11 @@ use crate::transfer::Outcome;
 /// }
 /// ```
 pub trait TransfersObserver: Send + Sync {
+    /// Whether it wants to be told what is [`found`](Self::found) of local trees, which are walked once more for it.
+    fn wants_totals(&self) -> bool {
+        false
+    }
+
     /// So many more files and bytes have been found that there are to do.
     fn found(&self, _files: u64, _bytes: u64) {}
 

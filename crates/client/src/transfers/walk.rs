@@ -1,17 +1,14 @@
-//! What there is to send: local trees, walked as fast as it is taken.
+//! Local trees, walked: to find what there is to send, as fast as it is taken, and to count it. All of it blocks.
 
-use std::fs::ReadDir;
+use std::fs::{DirEntry, ReadDir};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use netdisk_model::{EntryKind, RemotePath};
-use tokio::runtime::Handle;
 
-use super::put::{PutJob, PutRoot, What};
-use super::queue::BATCH_LEN_MAX;
+use super::put::PutRoot;
 use super::report::{End, Item, LeftOut};
-use super::shared::Shared;
 use crate::error::ClientError;
 
 /// What of a tree is wanted.
@@ -37,58 +34,55 @@ pub trait Filter: Send + Sync {
     fn entering(&self, _local: &Path, _below: &RemotePath) {}
 }
 
-/// Finds the jobs of some roots and feeds them to the queue. Blocks.
-pub(super) struct Walk {
-    pub(super) shared: Arc<Shared<PutJob>>,
-    pub(super) filter: Option<Arc<dyn Filter>>,
-    pub(super) runtime: Handle,
-    /// Not fed yet. Directories go before files: they stop the pipeline for a moment.
-    pub(super) directories: Vec<PutJob>,
-    pub(super) files: Vec<PutJob>,
+/// Somebody who is shown what is in a tree, a directory before what is in it.
+pub(super) trait Visit {
+    fn directory(&mut self, local: PathBuf, remote: RemotePath) -> Result<(), Stopped>;
+
+    /// A file; `is_root` when a person named it.
+    fn file(&mut self, local: PathBuf, remote: RemotePath, is_root: bool) -> Result<(), Stopped>;
+
+    /// What is neither, or cannot be read.
+    fn end(&mut self, item: Item<'_>, end: End);
 }
 
 /// Nothing more is wanted.
-struct Stopped;
+pub(super) struct Stopped;
+
+/// Shows some roots to a visitor.
+pub(super) struct Walk<V> {
+    pub(super) filter: Option<Arc<dyn Filter>>,
+    pub(super) visit: V,
+}
 
 /// A directory that is being read. As many are open as the tree is deep, and a path is at most 64 deep.
 struct Level {
     reader: ReadDir,
+    local: PathBuf,
     remote: RemotePath,
     below: RemotePath,
 }
 
-impl Walk {
-    pub(super) fn run(mut self, roots: Vec<PutRoot>) {
-        for root in roots {
-            if self.root(root).is_err() {
-                return;
+impl<V: Visit> Walk<V> {
+    pub(super) fn run(&mut self, roots: Vec<PutRoot>) -> Result<(), Stopped> {
+        for PutRoot { local, remote } in roots {
+            match std::fs::metadata(&local) {
+                Ok(metadata) if metadata.is_dir() => self.tree(local, remote)?,
+                Ok(_) => self.visit.file(local, remote, true)?,
+                Err(error) => self.failed(&local, &remote, error),
             }
         }
-        // Whether they are taken or not, that was all.
-        drop(self.feed());
-    }
-
-    fn root(&mut self, root: PutRoot) -> Result<(), Stopped> {
-        let PutRoot { local, remote } = root;
-        match std::fs::metadata(&local) {
-            Ok(metadata) if metadata.is_dir() => self.tree(local, remote),
-            Ok(_) => self.found(PutJob::new(local, remote, What::File { is_root: true })),
-            Err(error) => {
-                self.failed(&local, &remote, error);
-                Ok(())
-            }
-        }
+        Ok(())
     }
 
     fn tree(&mut self, local: PathBuf, remote: RemotePath) -> Result<(), Stopped> {
-        let mut levels = Vec::new();
-        levels.extend(self.enter(local, remote, RemotePath::root())?);
+        let mut levels = Vec::from_iter(self.enter(local, remote, RemotePath::root())?);
         while let Some(level) = levels.last_mut() {
             match level.reader.next() {
                 None => drop(levels.pop()),
                 Some(Err(error)) => {
-                    let remote = level.remote.clone();
-                    self.failed(Path::new(remote.as_str()), &remote, error);
+                    let (local, remote) = (level.local.clone(), level.remote.clone());
+                    levels.pop();
+                    self.failed(&local, &remote, error);
                 }
                 Some(Ok(entry)) => {
                     let (remote, below) = (level.remote.clone(), level.below.clone());
@@ -102,22 +96,15 @@ impl Walk {
     /// Takes one entry of a directory; gives the level below it, where there is one.
     fn entry(
         &mut self,
-        entry: &std::fs::DirEntry,
+        entry: &DirEntry,
         directory: &RemotePath,
         below: &RemotePath,
     ) -> Result<Option<Level>, Stopped> {
         let local = entry.path();
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else {
-            self.failed(&local, directory, io::Error::other("its name is no UTF-8"));
-            return Ok(None);
-        };
-        // A file system that stores names decomposed means the same name.
-        let remote = match directory.resolve(name) {
-            Ok(remote) => remote,
+        let (name, remote) = match name_of(entry, directory) {
+            Ok(named) => named,
             Err(error) => {
-                let error = ClientError::BadPath { name: local.display().to_string(), error };
-                self.shared.report.end(Item { local: &local, remote: directory }, &End::Failed(error));
+                self.visit.end(Item { local: &local, remote: directory }, End::Failed(error));
                 return Ok(None);
             }
         };
@@ -133,31 +120,31 @@ impl Walk {
             (_, true) => EntryKind::File,
             _ => EntryKind::Other,
         };
-        let Ok(below) = below.resolve(name) else { return Ok(None) };
+        // It is shorter than its path on the server, which is a good one.
+        let Ok(below) = below.resolve(&name) else { return Ok(None) };
         if self.filter.as_ref().is_some_and(|filter| !filter.admits(&below, entry_kind)) {
             return Ok(None);
         }
         match entry_kind {
             EntryKind::Directory => return self.enter(local, remote, below),
-            EntryKind::File => self.found(PutJob::new(local, remote, What::File { is_root: false }))?,
+            EntryKind::File => self.visit.file(local, remote, false)?,
             EntryKind::Other => {
                 let why = if kind.is_symlink() { LeftOut::Link } else { LeftOut::Special };
-                self.shared.report.end(Item { local: &local, remote: &remote }, &End::LeftOut(why));
+                self.visit.end(Item { local: &local, remote: &remote }, End::LeftOut(why));
             }
         }
         Ok(None)
     }
 
-    /// Begins to read a directory, which is a job of its own.
+    /// Begins to read a directory.
     fn enter(&mut self, local: PathBuf, remote: RemotePath, below: RemotePath) -> Result<Option<Level>, Stopped> {
-        let reader = std::fs::read_dir(&local);
-        match reader {
+        match std::fs::read_dir(&local) {
             Ok(reader) => {
                 if let Some(filter) = &self.filter {
                     filter.entering(&local, &below);
                 }
-                self.found(PutJob::new(local, remote.clone(), What::Directory))?;
-                Ok(Some(Level { reader, remote, below }))
+                self.visit.directory(local.clone(), remote.clone())?;
+                Ok(Some(Level { reader, local, remote, below }))
             }
             Err(error) => {
                 self.failed(&local, &remote, error);
@@ -166,21 +153,20 @@ impl Walk {
         }
     }
 
-    fn found(&mut self, job: PutJob) -> Result<(), Stopped> {
-        let jobs = if job.what == What::Directory { &mut self.directories } else { &mut self.files };
-        jobs.push(job);
-        if self.directories.len() + self.files.len() >= BATCH_LEN_MAX { self.feed() } else { Ok(()) }
+    fn failed(&mut self, local: &Path, remote: &RemotePath, error: io::Error) {
+        self.visit.end(Item { local, remote }, End::Failed(ClientError::local(local)(error)));
     }
+}
 
-    fn feed(&mut self) -> Result<(), Stopped> {
-        let mut jobs = std::mem::take(&mut self.directories);
-        jobs.append(&mut self.files);
-        let is_wanted = self.runtime.block_on(self.shared.queue.feed(jobs));
-        if is_wanted { Ok(()) } else { Err(Stopped) }
-    }
-
-    fn failed(&self, local: &Path, remote: &RemotePath, error: io::Error) {
-        let failed = End::Failed(ClientError::local(local)(error));
-        self.shared.report.end(Item { local, remote }, &failed);
+/// The name of an entry, and its path on the server.
+fn name_of(entry: &DirEntry, directory: &RemotePath) -> Result<(String, RemotePath), ClientError> {
+    let local = entry.path();
+    let Ok(name) = entry.file_name().into_string() else {
+        return Err(ClientError::local(&local)(io::Error::other("its name is no UTF-8")));
+    };
+    // A file system that stores names decomposed means the same name.
+    match directory.resolve(&name) {
+        Ok(remote) => Ok((name, remote)),
+        Err(error) => Err(ClientError::BadPath { name: local.display().to_string(), error }),
     }
 }

@@ -176,7 +176,8 @@ mod tests {
         let mut events = Vec::new();
         for len in lies {
             events.push(Event::Written { us: 0, way, len });
-            events.push(Event::Read { us: 0, len });
+            // Twice, so that a frame does not take away what was too much.
+            events.extend([Event::Read { us: 0, len }, Event::Read { us: 0, len }]);
             events.push(Event::Frame { us: 0, way, kind: Kind::Data, len, text: String::new() });
         }
         let recording = Recording { events };

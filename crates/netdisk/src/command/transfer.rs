@@ -32,6 +32,14 @@ pub(crate) struct SelectArgs {
     pub(crate) dry_run: bool,
 }
 
+/// How many files go at once.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ConnectionsArg {
+    /// How many connections many files may use at once, 1 to 16 [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) connections: Option<u8>,
+}
+
 /// What to upload.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PutArgs {
@@ -47,6 +55,8 @@ pub(crate) struct PutArgs {
     pub(crate) existing: Option<ExistingArg>,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
+    #[command(flatten)]
+    pub(crate) connections: ConnectionsArg,
     /// Do not heed the .netdiskignore files in the trees
     #[arg(long)]
     pub(crate) no_ignore: bool,
@@ -67,4 +77,6 @@ pub(crate) struct GetArgs {
     pub(crate) existing: Option<ExistingArg>,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
+    #[command(flatten)]
+    pub(crate) connections: ConnectionsArg,
 }

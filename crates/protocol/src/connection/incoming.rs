@@ -34,6 +34,8 @@ pub struct Incoming<S> {
     read_ahead: VecDeque<Frame>,
     /// Bytes in it; the last frame may go beyond [`READ_AHEAD_LEN_MAX`].
     read_ahead_len: usize,
+    /// Why the stream failed, where nobody has heard of it yet.
+    failed: Option<ConnectionError>,
     pub(super) deadline: Duration,
     admitted: bool,
 }
@@ -41,7 +43,8 @@ pub struct Incoming<S> {
 impl<S: AsyncRead + AsyncWrite> Incoming<S> {
     pub(super) fn new(reader: ReadHalf<S>, deadline: Duration) -> Self {
         let reader = FramedRead::new(reader, FrameCodec::new());
-        Self { reader, read_ahead: VecDeque::new(), read_ahead_len: 0, deadline, admitted: false }
+        let read_ahead = VecDeque::new();
+        Self { reader, read_ahead, read_ahead_len: 0, failed: None, deadline, admitted: false }
     }
 
     pub(super) fn admit(&mut self) {
@@ -70,9 +73,11 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
     /// # Errors
     /// When the stream fails, is cut inside a frame, or brings what is no frame; when nothing comes in time.
     pub async fn recv_frame(&mut self) -> Result<Option<Frame>, ConnectionError> {
-        if let Some(frame) = self.read_ahead.pop_front() {
-            self.read_ahead_len -= len(&frame);
+        if let Some(frame) = self.take_kept() {
             return Ok(Some(frame));
+        }
+        if let Some(error) = self.failed.take() {
+            return Err(error);
         }
         let mut heard = Instant::now();
         loop {
@@ -128,6 +133,29 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
         }
     }
 
+    /// The next message, if it has come already and is wanted; whatever else has come is left for later. Does not wait.
+    pub fn try_recv<T: DeserializeOwned>(&mut self, is_wanted: impl FnOnce(&T) -> bool) -> Option<T> {
+        let frame = match self.take_kept() {
+            Some(frame) => frame,
+            None => match self.reader.next().now_or_never()?? {
+                Ok(frame) => frame,
+                Err(error) => {
+                    self.failed = Some(error);
+                    return None;
+                }
+            },
+        };
+        let message = match &frame {
+            Frame::Message(payload) => serde_json::from_slice(payload).ok().filter(is_wanted),
+            Frame::Heartbeat | Frame::Data(_) => None,
+        };
+        if message.is_none() && frame != Frame::Heartbeat {
+            self.read_ahead_len += len(&frame);
+            self.read_ahead.push_front(frame);
+        }
+        message
+    }
+
     /// Looks, without waiting, whether the peer wants the body `id` to stop. What else it sent is kept in order.
     ///
     /// Looks no further than the first file bytes of a pipelined upload: an abort behind them comes too late, which
@@ -163,6 +191,12 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
             }
         }
         Ok(None)
+    }
+
+    fn take_kept(&mut self) -> Option<Frame> {
+        let frame = self.read_ahead.pop_front()?;
+        self.read_ahead_len -= len(&frame);
+        Some(frame)
     }
 
     fn keep(&mut self, frame: Frame) {

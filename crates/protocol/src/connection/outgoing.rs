@@ -4,22 +4,28 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::SinkExt;
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, WriteHalf};
 use tokio::time::{Duration, timeout};
-use tokio_util::codec::FramedWrite;
 
+use super::queue::Queue;
 use super::{ConnectionError, HEARTBEAT_INTERVAL};
 use crate::codec::FrameCodec;
 use crate::frame::Frame;
 use crate::limits::MESSAGE_LEN_MAX;
 use crate::observer::WireObserver;
 
+/// Bytes that wait before they are sent without being flushed: a few small files share a write and a TLS record.
+const GATHERED_MAX: usize = 64 * 1024;
+
 /// The half of a connection that sends. Nothing in it is cancel safe: who drops a send drops the connection with it.
 #[derive(Debug)]
 pub struct Outgoing<S> {
-    pub(super) writer: FramedWrite<WriteHalf<S>, FrameCodec>,
+    pub(super) stream: WriteHalf<S>,
+    codec: FrameCodec,
+    pub(super) queue: Queue,
+    /// How many bytes may wait before they are sent without being flushed.
+    gathered_max: usize,
     pub(super) deadline: Duration,
     /// The peer stopped taking what is sent.
     pub(super) stalled: bool,
@@ -27,20 +33,21 @@ pub struct Outgoing<S> {
 
 impl<S: AsyncRead + AsyncWrite> Outgoing<S> {
     pub(super) fn new(writer: WriteHalf<S>, deadline: Duration) -> Self {
-        Self { writer: FramedWrite::new(writer, FrameCodec::new()), deadline, stalled: false }
+        let (codec, queue, gathered_max) = (FrameCodec::new(), Queue::default(), GATHERED_MAX);
+        Self { stream: writer, codec, queue, gathered_max, deadline, stalled: false }
     }
 
     pub(super) fn admit(&mut self) {
-        self.writer.encoder_mut().admit();
+        self.codec.admit();
     }
 
     pub(super) fn observe(&mut self, observer: Arc<dyn WireObserver>) {
-        self.writer.encoder_mut().observe(observer);
+        self.codec.observe(observer);
     }
 
     /// Gathers so many bytes, for a peer to whom much is said at once, before they are sent without being flushed.
     pub fn gather(&mut self, len: usize) {
-        self.writer.set_backpressure_boundary(len);
+        self.gathered_max = len;
     }
 
     /// Sends one message and flushes it. Not cancel safe.
@@ -73,10 +80,12 @@ impl<S: AsyncRead + AsyncWrite> Outgoing<S> {
     }
 
     async fn feed(&mut self, frame: Frame) -> Result<(), ConnectionError> {
-        if self.writer.write_buffer().len() >= self.writer.backpressure_boundary() {
+        if self.queue.len() >= self.gathered_max {
             self.drain().await?;
         }
-        self.writer.feed(frame).await
+        let (header, payload) = self.codec.take_apart(frame)?;
+        self.queue.push(header.as_ref(), payload);
+        Ok(())
     }
 
     /// Sends what was gathered. Not cancel safe.
@@ -113,8 +122,8 @@ impl<S: AsyncRead + AsyncWrite> Outgoing<S> {
     /// Ends the stream in this direction. Not cancel safe.
     pub(super) async fn close(&mut self) -> Result<(), ConnectionError> {
         let close = async {
-            self.writer.flush().await?;
-            Ok(self.writer.get_mut().shutdown().await?)
+            self.queue.write_to(&mut self.stream).await?;
+            Ok(self.stream.shutdown().await?)
         };
         timeout(self.deadline, close).await.map_err(|_| ConnectionError::TimedOut(self.deadline))?
     }

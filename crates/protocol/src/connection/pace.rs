@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures::SinkExt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 
@@ -24,11 +23,12 @@ impl<S: AsyncRead + AsyncWrite> Outgoing<S> {
         }
         let (mut since, mut taken) = (Instant::now(), 0);
         loop {
-            let before = self.writer.write_buffer().len();
-            if let Ok(flushed) = timeout(DRAIN_INTERVAL.min(self.deadline), self.writer.flush()).await {
-                return flushed;
+            let before = self.queue.len();
+            if let Ok(flushed) = timeout(DRAIN_INTERVAL.min(self.deadline), self.queue.write_to(&mut self.stream)).await
+            {
+                return Ok(flushed?);
             }
-            taken += before - self.writer.write_buffer().len();
+            taken += before - self.queue.len();
             if taken >= PACE_LEN_MIN {
                 (since, taken) = (Instant::now(), 0);
             } else if since.elapsed() >= self.deadline {

@@ -157,6 +157,49 @@ laws! {
         assert_eq!(get(&home, "/f").await.expect("stored"), b"onetwo");
     }
 
+    /// Each as if it came alone, the second at a path over the first; one that is refused spoils no other.
+    whole_files_are_stored_in_their_order(store) {
+        let home = home(&store).await;
+        home.make_directory(&path("/d")).await.expect("made");
+        put(&home, "/old", b"old").await;
+        let whole = |at: &str, existing, data: &'static [u8]| WholeFile {
+            spec: UploadSpec { size: Some(data.len() as u64), modified: Some(1), ..spec(at, existing) },
+            data: Bytes::from_static(data),
+            claimed: Digest::of(data),
+        };
+        let mut wrong_digest = whole("/digest", Existing::Replace, b"digest");
+        wrong_digest.claimed = Digest::of(b"another");
+        let mut wrong_size = whole("/size", Existing::Replace, b"size");
+        wrong_size.spec.size = Some(5);
+        let outcomes = home.store(vec![
+            whole("/d/f", Existing::Replace, b"one"),
+            whole("/d/f", Existing::Replace, b"twice"),
+            whole("/d/f", Existing::Refuse, b"refused"),
+            wrong_digest,
+            wrong_size,
+            whole("/no/f", Existing::Replace, b"no"),
+            whole("/d", Existing::Replace, b"d"),
+            whole("/old", Existing::Replace, b""),
+        ]);
+        let mut outcomes = outcomes.await.into_iter();
+        let mut next = || outcomes.next().expect("an outcome of each");
+        assert_eq!(next().expect("stored").size, 3);
+        let stored = next().expect("stored over it");
+        assert_eq!((stored.size, stored.digest), (5, Digest::of(b"twice")));
+        assert_refused!(next(), StorageError::Exists);
+        assert_refused!(next(), StorageError::DigestMismatch);
+        assert_refused!(next(), StorageError::SizeMismatch { declared: 5, actual: 4 });
+        assert_refused!(next(), StorageError::NotFound);
+        assert_refused!(next(), StorageError::NotAFile);
+        assert_eq!(next().expect("stored").size, 0);
+        assert!(outcomes.next().is_none());
+        assert_eq!(get(&home, "/d/f").await.expect("stored"), b"twice");
+        assert_eq!(home.stat(&path("/d/f")).await.expect("stored").version, Some(stored.version));
+        assert_eq!(names(&home, "/", Depth::Tree).await, ["/d", "/d/f", "/old"]);
+        let usage = home.usage().await.expect("counted");
+        assert_eq!((usage.bytes, usage.files), (5, 2));
+    }
+
     /// One that exists, and nothing but a file or nothing at the path.
     uploads_need_a_directory(store) {
         let home = home(&store).await;

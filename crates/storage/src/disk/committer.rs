@@ -11,8 +11,8 @@
 //! after a crash, whatever is in staging gives back what it counts, and nothing else has to be remembered.
 
 use std::collections::{HashMap, HashSet};
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use netdisk_model::RemotePath;
 use rustix::fs::AtFlags;
@@ -23,12 +23,19 @@ use super::home::HomeState;
 use super::identity::{Found, Identity};
 use super::ledger::Ledger;
 use super::meter::Reservation;
+use super::parents::{Directory, Parents};
 use super::staging::{Run, unlink, unlink_shared};
 use super::sync::sync_directory;
 use crate::error::StorageError;
 
 /// Changes in one group: enough to share a sync, few enough that the first of them does not wait long for the last.
 const GROUP_LEN_MAX: usize = 128;
+
+/// Syncs of one group at once: as many as fill a disk's queue.
+const SYNCS_AT_ONCE: usize = 8;
+
+/// So long contents are synced one after the other: some disks are done before a thread has begun.
+const SYNC_ALONE_FOR: Duration = Duration::from_micros(200);
 
 /// A change of a tree, in the steps that a group of them takes together. All of them block.
 pub(super) trait Change: Send {
@@ -40,7 +47,12 @@ pub(super) trait Change: Send {
     fn target(&self) -> Option<&RemotePath>;
 
     /// Checks and opens what it needs. Nothing in the tree changes.
-    fn prepare(&mut self) -> Result<(), StorageError>;
+    fn prepare(&mut self, parents: &mut Parents) -> Result<(), StorageError>;
+
+    /// Sees content onto the disk that is not there yet; many do so at once.
+    fn sync(&mut self) -> Result<(), StorageError> {
+        Ok(())
+    }
 
     /// The file of which the ledger must know before it gets its name.
     fn recorded(&self) -> Option<Identity> {
@@ -58,7 +70,7 @@ pub(super) trait Change: Send {
     }
 
     /// Makes it so. Gives the directories that must be synced.
-    fn perform(&mut self) -> Result<Vec<OwnedFd>, StorageError>;
+    fn perform(&mut self) -> Result<Vec<Directory>, StorageError>;
 
     /// A file that has lost its name in the tree and lies in staging under this one now.
     fn grave(&mut self) -> Option<String> {
@@ -104,8 +116,13 @@ impl Committer {
 
     /// Hands a change in; it is carried through whoever still waits for it.
     pub(super) fn submit(&self, change: Box<dyn Change>) {
+        self.submit_all(vec![change]);
+    }
+
+    /// Hands changes in at once, to be made in their order.
+    pub(super) fn submit_all(&self, changes: Vec<Box<dyn Change>>) {
         let mut queue = self.lock();
-        queue.waiting.push(change);
+        queue.waiting.extend(changes);
         if !queue.is_running {
             queue.is_running = true;
             let committer = self.clone();
@@ -136,11 +153,12 @@ impl Committer {
 
     fn commit(&self, group: Vec<Box<dyn Change>>) {
         let frozen = self.freeze.share(&self.run).map_err(StorageError::from);
+        let mut parents = Parents::default();
         let group = step(group, |change| match &frozen {
-            Ok(()) => change.prepare(),
+            Ok(()) => change.prepare(&mut parents),
             Err(error) => Err(error.again()),
         });
-        let group = self.record(group);
+        let group = self.record(sync_all(group));
         let mut directories = HashMap::new();
         let mut performed: Vec<(Box<dyn Change>, Vec<Identity>)> = Vec::new();
         let mut lost = Vec::new();
@@ -316,15 +334,38 @@ impl Grave {
 /// Performs a change and adds the directories that it needs synced to those of the group, each once.
 fn perform(
     change: &mut dyn Change,
-    directories: &mut HashMap<Identity, OwnedFd>,
+    directories: &mut HashMap<Identity, Directory>,
 ) -> Result<Vec<Identity>, StorageError> {
     let mut needed = Vec::new();
     for directory in change.perform()? {
-        let identity = Found::of(&directory)?.identity;
-        directories.entry(identity).or_insert(directory);
-        needed.push(identity);
+        needed.push(directory.identity);
+        directories.entry(directory.identity).or_insert(directory);
     }
     Ok(needed)
+}
+
+/// Syncs the contents of a group: side by side where the disk takes its time, since it takes hardly more of it for many.
+/// Those that fail are answered and drop out.
+fn sync_all(mut group: Vec<Box<dyn Change>>) -> Vec<Box<dyn Change>> {
+    let mut outcomes = Vec::with_capacity(group.len());
+    let began = Instant::now();
+    while outcomes.len() < group.len() && began.elapsed() < SYNC_ALONE_FOR {
+        let change = &mut group[outcomes.len()];
+        outcomes.push(change.sync());
+    }
+    let left = &mut group[outcomes.len()..];
+    if !left.is_empty() {
+        let share = left.len().div_ceil(SYNCS_AT_ONCE);
+        let sync = |changes: &mut [Box<dyn Change>]| changes.iter_mut().map(|change| change.sync()).collect::<Vec<_>>();
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = left.chunks_mut(share).map(|share| scope.spawn(move || sync(share))).collect();
+            for thread in threads {
+                outcomes.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+        });
+    }
+    let mut outcomes = outcomes.into_iter();
+    step(group, |_| outcomes.next().unwrap_or(Ok(())))
 }
 
 /// Lets each change take a step; those that fail are answered and drop out.

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::home::HomeState;
 use super::identity::Found;
-use super::ledger;
+use super::ledger::{self, FileRow};
 use super::sabotage::{self, Sabotage};
 use crate::door::{Door, finish};
 use crate::error::StorageError;
@@ -27,6 +27,8 @@ pub(super) struct DiskFile {
 }
 
 enum State {
+    /// All of it was read when it was opened.
+    Whole(Result<Option<Bytes>, StorageError>),
     Idle(Box<Reader>),
     Reading(Reading),
     /// The end was reached, or a failure reported.
@@ -54,8 +56,35 @@ impl DiskFile {
         if offset > entry.size {
             return Err(StorageError::Changed);
         }
-        let door = home.door.clone();
-        Ok(Box::new(Self { door, entry, offset, state: State::Idle(Box::new(reader)), digest: Digest::of(b"") }))
+        let mut room = CHUNK_LEN;
+        Ok(Box::new(Self::new(home.door.clone(), entry, offset, reader, &mut room)))
+    }
+
+    /// Opens files, each from its start. Blocks.
+    pub(super) fn open_all(home: &HomeState, paths: Vec<RemotePath>) -> Vec<Result<Box<dyn StoredFile>, StorageError>> {
+        let mut room = CHUNK_LEN;
+        let readers = Reader::open_all(home, &paths);
+        let opened = paths.into_iter().zip(readers).map(|(path, reader)| {
+            let reader = reader?;
+            let entry = reader.entry(path);
+            Ok(Box::new(Self::new(home.door.clone(), entry, 0, reader, &mut room)) as Box<dyn StoredFile>)
+        });
+        opened.collect()
+    }
+
+    /// Reads a file of at most `room` bytes at once: then nobody has to wait for another step through the door. Blocks.
+    fn new(door: Door, entry: Entry, offset: u64, mut reader: Reader, room: &mut usize) -> Self {
+        let mut digest = Digest::of(b"");
+        let state = match usize::try_from(entry.size) {
+            Ok(size) if size <= *room => {
+                *room -= size;
+                let whole = reader.read_whole();
+                digest = reader.digest();
+                State::Whole(whole)
+            }
+            _ => State::Idle(Box::new(reader)),
+        };
+        Self { door, entry, offset, state, digest }
     }
 
     async fn start(&self, mut reader: Box<Reader>) -> Reading {
@@ -76,6 +105,10 @@ impl StoredFile for DiskFile {
     async fn read(&mut self) -> Result<Option<Bytes>, StorageError> {
         let read = match std::mem::replace(&mut self.state, State::Over) {
             State::Over => return Ok(None),
+            State::Whole(whole) => {
+                let offset = usize::try_from(self.offset).unwrap_or(usize::MAX);
+                return Ok(whole?.map(|data| data.slice(offset.min(data.len())..)));
+            }
             State::Idle(reader) => self.start(reader).await,
             State::Reading(read) => read,
         };
@@ -102,8 +135,48 @@ impl Reader {
         let (file, opened) = home.files.open_file(path)?;
         let row =
             home.database.read_blocking(|connection| ledger::row(connection, home.meter.user(), opened.identity))?;
+        Ok(Self::new(file, opened, row))
+    }
+
+    /// Opens files and looks up what they were stored with, all in one question. Blocks.
+    fn open_all(home: &HomeState, paths: &[RemotePath]) -> Vec<Result<Self, StorageError>> {
+        let opened: Vec<_> = paths.iter().map(|path| home.files.open_file(path)).collect();
+        let user = home.meter.user();
+        let rows = home.database.read_blocking(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            let rows = opened.iter().map(|opened| match opened {
+                Ok((_, found)) => ledger::row(&transaction, user, found.identity),
+                Err(_) => Ok(None),
+            });
+            rows.collect::<Result<Vec<_>, rusqlite::Error>>()
+        });
+        match rows {
+            Ok(rows) => {
+                let readers = opened.into_iter().zip(rows).map(|(opened, row)| {
+                    let (file, found) = opened?;
+                    Ok(Self::new(file, found, row))
+                });
+                readers.collect()
+            }
+            Err(error) => {
+                let error = StorageError::from(error);
+                opened.into_iter().map(|opened| Err(opened.err().unwrap_or_else(|| error.again()))).collect()
+            }
+        }
+    }
+
+    fn new(file: OwnedFd, opened: Found, row: Option<FileRow>) -> Self {
         let stored = row.filter(|row| row.fits(&opened)).map(|row| row.digest);
-        Ok(Self { file, opened, stored, hash: blake3::Hasher::new(), position: 0 })
+        Self { file, opened, stored, hash: blake3::Hasher::new(), position: 0 }
+    }
+
+    /// Reads all of a file that fits one chunk, and checks it. Blocks.
+    fn read_whole(&mut self) -> Result<Option<Bytes>, StorageError> {
+        let data = self.read()?;
+        if data.is_some() {
+            self.read()?;
+        }
+        Ok(data)
     }
 
     /// What was opened, at `path`.

@@ -18,12 +18,16 @@ use super::download::DiskFile;
 use super::listing::DiskListing;
 use super::meter::Meter;
 use super::removal::{Undertaker, take_apart};
+use super::sabotage::{self, Sabotage};
 use super::staging::{self, Run};
 use super::tree::Work;
 use super::upload::DiskPartialFile;
+use super::whole;
 use crate::door::Door;
 use crate::error::StorageError;
-use crate::home::{Depth, Existing, Home, Listing, PartialFile, Removal, StoredFile, UploadSpec};
+use crate::home::{
+    Depth, Existing, Home, Listing, PartialFile, Removal, Stored, StoredFile, UploadSpec, WholeFile, one_by_one,
+};
 
 /// An open home, as everything that works in it shares it.
 #[derive(Debug)]
@@ -155,8 +159,20 @@ impl Home for DiskHome {
         DiskPartialFile::begin(self.0.clone(), spec).await
     }
 
+    async fn store(&self, files: Vec<WholeFile>) -> Vec<Result<Stored, StorageError>> {
+        if sabotage::is(Sabotage::AckFirst) {
+            return one_by_one(self, files).await;
+        }
+        whole::store(&self.0, files).await
+    }
+
     async fn open(&self, path: &RemotePath, offset: u64) -> Result<Box<dyn StoredFile>, StorageError> {
         let path = path.clone();
         self.0.run(move |home| DiskFile::open(home, &path, offset)).await
+    }
+
+    async fn open_all(&self, paths: &[RemotePath]) -> Vec<Result<Box<dyn StoredFile>, StorageError>> {
+        let (home, paths) = (self.0.clone(), paths.to_vec());
+        self.0.door.run(move || DiskFile::open_all(&home, paths)).await
     }
 }

@@ -72,17 +72,23 @@ impl Found {
         }
     }
 
-    /// A version is (inode, birth, size, time of modification). An upload always makes a new inode; somebody who writes
-    /// into a file by hand moves its time. Links, modes and renames leave the content and the version alone.
+    /// Which version of a file it is.
     pub(super) fn version(&self) -> Version {
-        let mut hash = blake3::Hasher::new();
-        for number in [self.identity.inode, self.identity.born_ns, self.size.cast_signed(), self.modified_ns] {
-            hash.update(&number.to_le_bytes());
-        }
-        let mut number = [0; 8];
-        number.copy_from_slice(&hash.finalize().as_bytes()[..8]);
-        Version::new(u64::from_be_bytes(number))
+        version(self.identity, self.size, self.modified_ns)
     }
+}
+
+/// A version is (inode, birth, size, time of modification). An upload always makes a new inode; somebody who writes into a
+/// file by hand moves its time. Links, modes and renames leave the content and the version alone.
+pub(super) fn version(identity: Identity, size: u64, modified_ns: i64) -> Version {
+    let mut numbers = [0; 32];
+    let fields = [identity.inode, identity.born_ns, size.cast_signed(), modified_ns];
+    for (bytes, number) in numbers.chunks_exact_mut(8).zip(fields) {
+        bytes.copy_from_slice(&number.to_le_bytes());
+    }
+    let mut number = [0; 8];
+    number.copy_from_slice(&blake3::hash(&numbers).as_bytes()[..8]);
+    Version::new(u64::from_be_bytes(number))
 }
 
 /// Times beyond the years 1677 and 2262 end there.

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use netdisk_model::{Digest, Usage, UserName};
+use netdisk_model::{Digest, Usage, UserName, Version};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::identity::{Found, Identity};
+use super::identity::{Found, Identity, version};
 use super::people::usage;
 use crate::error::{Quota, StorageError};
 
@@ -28,6 +28,11 @@ pub(super) struct FileRow {
 }
 
 impl FileRow {
+    /// The version of the file, as long as it fits.
+    pub(super) fn version(&self) -> Version {
+        version(self.identity, self.size, self.modified_ns)
+    }
+
     /// Whether the file is still what it was when the row was written, as far as the file system tells.
     pub(super) fn fits(&self, found: &Found) -> bool {
         (self.identity, self.size, self.modified_ns) == (found.identity, found.size, found.modified_ns)
@@ -66,11 +71,13 @@ pub(super) struct Ledger<'a> {
     sums: BTreeMap<UserName, (i64, i64)>,
     /// Bytes and files that are counted until what takes their place has its name.
     leaving: BTreeMap<UserName, (u64, u64)>,
+    /// What users used before that, where it was asked.
+    used: BTreeMap<UserName, Usage>,
 }
 
 impl<'a> Ledger<'a> {
     pub(super) fn open(transaction: &'a Transaction<'a>) -> Self {
-        Self { transaction, sums: BTreeMap::new(), leaving: BTreeMap::new() }
+        Self { transaction, sums: BTreeMap::new(), leaving: BTreeMap::new(), used: BTreeMap::new() }
     }
 
     /// How many bytes a file counts: none that nobody has counted.
@@ -86,7 +93,8 @@ impl<'a> Ledger<'a> {
         replaced: Option<u64>,
     ) -> Result<(), StorageError> {
         let (bytes, files) = self.sums.get(user).copied().unwrap_or_default();
-        let mut used = self.without_leaving(user)?;
+        let used = self.used(user)?;
+        let mut used = self.without_leaving(user, used);
         used.bytes = used.bytes.saturating_add_signed(bytes);
         used.files = used.files.saturating_add_signed(files);
         check(&used, size.saturating_sub(replaced.unwrap_or(0)), replaced.is_none().into())?;
@@ -97,20 +105,37 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    fn without_leaving(&self, user: &UserName) -> Result<Usage, StorageError> {
-        let mut used = usage(self.transaction, user)?;
+    /// What a user uses, before this transaction.
+    fn used(&mut self, user: &UserName) -> Result<Usage, StorageError> {
+        Ok(match self.used.get(user) {
+            Some(used) => *used,
+            None => *self.used.entry(user.clone()).or_insert(usage(self.transaction, user)?),
+        })
+    }
+
+    fn without_leaving(&self, user: &UserName, mut used: Usage) -> Usage {
         let (bytes, files) = self.leaving.get(user).copied().unwrap_or_default();
         used.bytes = used.bytes.saturating_sub(bytes);
         used.files = used.files.saturating_sub(files);
-        Ok(used)
+        used
     }
 
     /// Writes a row, in place of whatever had that inode before.
     pub(super) fn remember(&mut self, user: &UserName, row: &FileRow) -> Result<(), StorageError> {
-        self.forget_inode(user, row.identity.inode)?;
-        let insert =
-            "INSERT INTO files (user, inode, born, size, modified, digest, path) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        self.transaction.prepare_cached(insert)?.execute(params![
+        // Seldom has the inode been another file's whose row nobody has forgotten.
+        if self.insert(user, row)? == 0 {
+            self.forget_inode(user, row.identity.inode)?;
+            self.insert(user, row)?;
+        }
+        self.add(user, row.size.cast_signed(), 1);
+        Ok(())
+    }
+
+    /// Gives how many rows it wrote: none where the inode has one.
+    fn insert(&self, user: &UserName, row: &FileRow) -> Result<usize, StorageError> {
+        let insert = "INSERT INTO files (user, inode, born, size, modified, digest, path)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (user, inode) DO NOTHING";
+        Ok(self.transaction.prepare_cached(insert)?.execute(params![
             user.as_str(),
             row.identity.inode,
             row.identity.born_ns,
@@ -118,9 +143,7 @@ impl<'a> Ledger<'a> {
             row.modified_ns,
             row.digest.as_bytes(),
             row.path,
-        ])?;
-        self.add(user, row.size.cast_signed(), 1);
-        Ok(())
+        ])?)
     }
 
     /// Deletes the row of a file, if it has one, and gives back what it counted.
@@ -152,7 +175,8 @@ impl<'a> Ledger<'a> {
         for (user, (bytes, files)) in &self.sums {
             self.transaction.prepare_cached(update)?.execute(params![user.as_str(), bytes, files])?;
         }
-        self.sums.keys().map(|user| Ok((user.clone(), self.without_leaving(user)?))).collect()
+        let now = |user: &UserName| Ok((user.clone(), self.without_leaving(user, usage(self.transaction, user)?)));
+        self.sums.keys().map(now).collect()
     }
 }
 

@@ -7,21 +7,33 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use netdisk_model::{Entry, EntryKind, RemotePath};
 use rustix::fs::Dir;
+use tokio::task::JoinHandle;
 
 use super::home::HomeState;
 use super::identity::Found;
-use crate::door::Door;
+use crate::door::{Door, finish};
 use crate::error::StorageError;
 use crate::home::{Depth, Listing};
 
 /// Entries looked at in one step through the door: a few milliseconds of work.
 const BATCH_LEN: usize = 512;
 
+/// A listing under way, one batch ahead of its caller.
 pub(super) struct DiskListing {
     door: Door,
-    walk: Option<Walk>,
+    state: State,
     skipped: u64,
 }
+
+enum State {
+    Read(Step),
+    Reading(JoinHandle<Result<Step, StorageError>>),
+    /// The end was reached, or a failure reported.
+    Over,
+}
+
+/// A batch, and the way on behind it.
+type Step = (Walk, Vec<Entry>);
 
 /// The way through a directory or a tree.
 pub(super) struct Walk {
@@ -33,30 +45,29 @@ pub(super) struct Walk {
 }
 
 impl DiskListing {
-    /// Opens the directory. Blocks.
+    /// Opens the directory and reads the first batch. Blocks.
     pub(super) fn begin(
         home: Arc<HomeState>,
         path: RemotePath,
         depth: Depth,
     ) -> Result<Box<dyn Listing>, StorageError> {
         let door = home.door.clone();
-        let walk = Walk::begin(home, path, depth)?;
-        Ok(Box::new(Self { door, walk: Some(walk), skipped: 0 }))
+        let step = Walk::begin(home, path, depth)?.step()?;
+        Ok(Box::new(Self { door, state: State::Read(step), skipped: 0 }))
     }
 }
 
 #[async_trait]
 impl Listing for DiskListing {
     async fn next_batch(&mut self) -> Result<Vec<Entry>, StorageError> {
-        let Some(mut walk) = self.walk.take() else { return Ok(Vec::new()) };
-        let step = move || {
-            let batch = walk.next_batch()?;
-            Ok::<_, StorageError>((walk, batch))
+        let (walk, batch) = match std::mem::replace(&mut self.state, State::Over) {
+            State::Read(step) => step,
+            State::Reading(step) => finish(step).await?,
+            State::Over => return Ok(Vec::new()),
         };
-        let (walk, batch) = self.door.run(step).await?;
         self.skipped = walk.skipped;
-        if !batch.is_empty() {
-            self.walk = Some(walk);
+        if !walk.is_over() {
+            self.state = State::Reading(self.door.start(move || walk.step()).await);
         }
         Ok(batch)
     }
@@ -75,6 +86,17 @@ impl Walk {
             error => error,
         })?)?;
         Ok(Self { home, depth, open: vec![(path, opened)], skipped: 0 })
+    }
+
+    /// Goes on by one batch. Blocks.
+    fn step(mut self) -> Result<Step, StorageError> {
+        let batch = self.next_batch()?;
+        Ok((self, batch))
+    }
+
+    /// Whether there is nothing behind the last batch.
+    fn is_over(&self) -> bool {
+        self.open.is_empty()
     }
 
     /// The next entries; empty at the end. Blocks.

@@ -24,6 +24,7 @@ mod keeper;
 mod ledger;
 mod listing;
 mod meter;
+mod parents;
 mod people;
 mod removal;
 mod sabotage;
@@ -35,6 +36,7 @@ mod tokens;
 mod tree;
 mod upload;
 mod visit;
+mod whole;
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};

@@ -13,9 +13,10 @@ use super::home::HomeState;
 use super::identity::Found;
 use super::ledger::FileRow;
 use super::meter::{Reservation, Room};
+use super::parents::Parents;
 use super::sabotage::{self, Sabotage};
 use super::staging::{self, Kind, Resumable};
-use super::store::{Store, check_target, open_target};
+use super::store::{Store, check_target};
 use super::sync::sync_file;
 use crate::error::StorageError;
 use crate::home::{Stored, UploadSpec};
@@ -28,6 +29,9 @@ const KEPT_MAX: usize = 256;
 
 /// Bytes of an unknown size that are promised at once.
 const PROMISE_LEN: u64 = 16 * 1024 * 1024;
+
+/// Whoever waits for what comes of an upload.
+pub(super) type Done = oneshot::Sender<Result<Stored, StorageError>>;
 
 /// A file in staging.
 pub(super) struct Staged {
@@ -60,8 +64,12 @@ enum AtDrop {
 
 impl Staged {
     /// Makes or finds the staged file; gives how many bytes it holds already. Blocks.
-    pub(super) fn open(home: Arc<HomeState>, spec: UploadSpec) -> Result<(Box<Self>, u64), StorageError> {
-        let replaced = check_target(&home, &spec)?;
+    pub(super) fn open(
+        home: Arc<HomeState>,
+        spec: UploadSpec,
+        parents: &mut Parents,
+    ) -> Result<(Box<Self>, u64), StorageError> {
+        let replaced = check_target(&home, &spec, parents)?;
         if sabotage::is(Sabotage::InPlace) {
             return Self::open_in_place(home, spec);
         }
@@ -99,7 +107,7 @@ impl Staged {
             promised,
             replaced: replaced_len,
         });
-        let kept = staged.kept()?;
+        let kept = if staged.spec.resume.is_some() { staged.kept()? } else { 0 };
         if kept > 0 && staged.copied_from.is_none() {
             // A crash on the way to its name has left its row: it is counted anew when it is committed.
             staged.home.undertaker().give_back(&[Found::of(&staged.file)?.identity])?;
@@ -136,7 +144,7 @@ impl Staged {
 
     /// What [`Sabotage::InPlace`] has for a staged file: the file itself. Blocks.
     fn open_in_place(home: Arc<HomeState>, spec: UploadSpec) -> Result<(Box<Self>, u64), StorageError> {
-        let (parent, name) = open_target(&home, &spec.path)?;
+        let (parent, name) = Parents::default().open_target(&home, &spec.path)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&parent, name, flags, FILE_MODE)?.into();
         let reservation = home.meter.reserve(&home.staging, Room::default())?;
@@ -235,20 +243,26 @@ impl Staged {
     }
 
     /// Compares the digest and hands the file in to get its name; `done` is told what came of it. Blocks.
-    pub(super) fn commit(mut self: Box<Self>, claimed: Digest, done: oneshot::Sender<Result<Stored, StorageError>>) {
+    pub(super) fn commit(self: Box<Self>, claimed: Digest, done: Done) {
+        let committer = self.home.committer.clone();
+        if let Some(store) = self.into_change(claimed, done) {
+            committer.submit(store);
+        }
+    }
+
+    /// Compares the digest; gives the change that names the file, or tells `done` why there is none. Blocks.
+    pub(super) fn into_change(mut self: Box<Self>, claimed: Digest, done: Done) -> Option<Box<Store>> {
         // What fails from here on would fail again: nothing is kept.
         if !sabotage::is(Sabotage::InPlace) {
             self.discard();
         }
         match self.seal(claimed) {
-            Ok((row, needs_sync)) => {
-                let committer = self.home.committer.clone();
-                committer.submit(Box::new(Store::new(self, row, needs_sync, done)));
-            }
+            Ok((row, needs_sync)) => Some(Box::new(Store::new(self, row, needs_sync, done))),
             Err(error) => {
                 // Whoever hears of it may try again at once.
                 drop(self);
                 drop(done.send(Err(error)));
+                None
             }
         }
     }

@@ -1,21 +1,21 @@
 //! The change that gives a staged file its name.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use netdisk_model::{EntryKind, RemotePath};
 use rustix::fs::{AtFlags, RenameFlags};
 use rustix::io::Errno;
-use tokio::sync::oneshot;
 
 use super::committer::Change;
 use super::home::HomeState;
 use super::identity::{Found, Identity};
 use super::ledger::{FileRow, Ledger};
 use super::meter::Reservation;
+use super::parents::{Directory, Parents};
 use super::sabotage::{self, Sabotage};
-use super::staged::Staged;
+use super::staged::{Done, Staged};
 use super::staging::{self, Kind};
 use super::sync::sync_file;
 use crate::error::StorageError;
@@ -26,22 +26,17 @@ pub(super) struct Store {
     staged: Box<Staged>,
     row: FileRow,
     needs_sync: bool,
-    parent: Option<OwnedFd>,
+    parent: Option<Directory>,
     /// The file that stands there, as it was when the change was prepared.
     replaced: Option<Found>,
     /// Where that one lies in staging.
     grave: Option<String>,
-    done: oneshot::Sender<Result<Stored, StorageError>>,
+    done: Done,
 }
 
 impl Store {
     /// A file whose content is whole; `needs_sync` where that is not on the disk yet.
-    pub(super) fn new(
-        staged: Box<Staged>,
-        row: FileRow,
-        needs_sync: bool,
-        done: oneshot::Sender<Result<Stored, StorageError>>,
-    ) -> Self {
+    pub(super) fn new(staged: Box<Staged>, row: FileRow, needs_sync: bool, done: Done) -> Self {
         Self { staged, row, needs_sync, parent: None, replaced: None, grave: None, done }
     }
 }
@@ -55,11 +50,15 @@ impl Change for Store {
         Some(&self.staged.spec.path)
     }
 
-    fn prepare(&mut self) -> Result<(), StorageError> {
-        let (parent, name) = open_target(&self.staged.home, &self.staged.spec.path)?;
+    fn prepare(&mut self, parents: &mut Parents) -> Result<(), StorageError> {
+        let (parent, name) = parents.open_target(&self.staged.home, &self.staged.spec.path)?;
         self.replaced = look_at_target(&parent, name, self.staged.spec.existing)?;
         self.parent = Some(parent);
-        if self.needs_sync {
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), StorageError> {
+        if std::mem::take(&mut self.needs_sync) {
             sync_file(&self.staged.file)?;
         }
         Ok(())
@@ -83,7 +82,7 @@ impl Change for Store {
         Some(&mut self.staged.reservation)
     }
 
-    fn perform(&mut self) -> Result<Vec<OwnedFd>, StorageError> {
+    fn perform(&mut self) -> Result<Vec<Directory>, StorageError> {
         let parent = self.parent.take().ok_or(StorageError::NotFound)?;
         if sabotage::is(Sabotage::InPlace) {
             return Ok(vec![parent]);
@@ -122,8 +121,7 @@ impl Change for Store {
 
     fn answer(self: Box<Self>, outcome: Result<(), StorageError>) {
         let FileRow { size, digest, .. } = self.row;
-        let stored =
-            outcome.and_then(|()| Ok(Stored { size, digest, version: Found::of(&self.staged.file)?.version() }));
+        let stored = outcome.map(|()| Stored { size, digest, version: self.row.version() });
         let Self { mut staged, done, .. } = *self;
         staged.end_promise();
         if stored.is_err() {
@@ -138,7 +136,7 @@ impl Change for Store {
 impl HomeState {
     /// Gives what is about to be replaced a name in staging, so that its row is forgotten whatever happens. `None` where
     /// that cannot be: the file is somebody else's, or has as many names as it may.
-    pub(super) fn link_to_staging(&self, parent: &OwnedFd, name: &str) -> Result<Option<String>, StorageError> {
+    pub(super) fn link_to_staging(&self, parent: impl AsFd, name: &str) -> Result<Option<String>, StorageError> {
         let grave = self.run.fresh(Kind::Grave);
         match rustix::fs::linkat(parent, name, &self.staging, &grave, AtFlags::empty()) {
             Ok(()) => Ok(Some(grave)),
@@ -150,24 +148,17 @@ impl HomeState {
 
 /// Refuses what the commit would refuse, before a body has travelled for nothing. Gives the size of a file that is to
 /// be replaced.
-pub(super) fn check_target(home: &HomeState, spec: &UploadSpec) -> Result<Option<u64>, StorageError> {
-    let (parent, name) = open_target(home, &spec.path)?;
+pub(super) fn check_target(
+    home: &HomeState,
+    spec: &UploadSpec,
+    parents: &mut Parents,
+) -> Result<Option<u64>, StorageError> {
+    let (parent, name) = parents.open_target(home, &spec.path)?;
     Ok(look_at_target(&parent, name, spec.existing)?.map(|found| found.size))
 }
 
-/// Opens the parent of a path at which a file is to stand.
-pub(super) fn open_target<'path>(
-    home: &HomeState,
-    path: &'path RemotePath,
-) -> Result<(OwnedFd, &'path str), StorageError> {
-    home.files.open_parent(path).map_err(|error| match error {
-        StorageError::IsRoot => StorageError::NotAFile,
-        error => error,
-    })
-}
-
 /// What stands where a file is to stand: nothing, or a file that may be replaced.
-fn look_at_target(parent: &OwnedFd, name: &str, existing: Existing) -> Result<Option<Found>, StorageError> {
+fn look_at_target(parent: &Directory, name: &str, existing: Existing) -> Result<Option<Found>, StorageError> {
     match Found::at(parent, name) {
         Ok(found) if found.kind != EntryKind::File => Err(StorageError::NotAFile),
         Ok(_) if existing == Existing::Refuse => Err(StorageError::Exists),

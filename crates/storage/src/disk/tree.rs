@@ -13,6 +13,7 @@ use super::committer::Change;
 use super::confined::DIRECTORY_MODE;
 use super::home::HomeState;
 use super::identity::{Found, Identity};
+use super::parents::{Directory, Parents};
 use super::sabotage::{self, Sabotage};
 use super::staging::{Kind, unlink};
 use crate::error::StorageError;
@@ -80,11 +81,33 @@ impl Change for TreeChange {
         None
     }
 
-    fn prepare(&mut self) -> Result<(), StorageError> {
+    fn prepare(&mut self, _parents: &mut Parents) -> Result<(), StorageError> {
         Ok(())
     }
 
-    fn perform(&mut self) -> Result<Vec<OwnedFd>, StorageError> {
+    fn perform(&mut self) -> Result<Vec<Directory>, StorageError> {
+        let parents = self.change_tree()?;
+        Ok(parents.into_iter().map(Directory::new).collect::<Result<_, _>>()?)
+    }
+
+    fn grave(&mut self) -> Option<String> {
+        self.outcome.file.take()
+    }
+
+    fn lost(&self) -> Option<Identity> {
+        self.lost
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StorageError>) {
+        // Whoever asked may have gone.
+        let Self { outcome: done, done: sender, .. } = *self;
+        drop(sender.send(outcome.map(|()| done)));
+    }
+}
+
+impl TreeChange {
+    /// Does it; gives the directories that changed.
+    fn change_tree(&mut self) -> Result<Vec<OwnedFd>, StorageError> {
         let home = &*self.home;
         match &self.work {
             Work::MakeDirectory { path } => make_directory(home, path),
@@ -109,20 +132,6 @@ impl Change for TreeChange {
                 Ok(vec![parent])
             }
         }
-    }
-
-    fn grave(&mut self) -> Option<String> {
-        self.outcome.file.take()
-    }
-
-    fn lost(&self) -> Option<Identity> {
-        self.lost
-    }
-
-    fn answer(self: Box<Self>, outcome: Result<(), StorageError>) {
-        // Whoever asked may have gone.
-        let Self { outcome: done, done: sender, .. } = *self;
-        drop(sender.send(outcome.map(|()| done)));
     }
 }
 

@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 
 use super::home::HomeState;
 use super::identity::Found;
+use super::parents::Parents;
 use super::sabotage::{self, Sabotage};
 use super::staged::Staged;
 use crate::door::finish;
@@ -53,7 +54,7 @@ impl DiskPartialFile {
     pub(super) async fn begin(home: Arc<HomeState>, spec: UploadSpec) -> Result<Box<dyn PartialFile>, StorageError> {
         let declared = spec.size;
         let its_home = home.clone();
-        let (mut staged, kept) = home.door.run(move || Staged::open(its_home, spec)).await?;
+        let (mut staged, kept) = home.door.run(move || Staged::open(its_home, spec, &mut Parents::default())).await?;
         let mut received = 0;
         // In slices, so that a long prefix holds nobody up at the door.
         while received < kept {
@@ -87,6 +88,11 @@ impl Drop for DiskPartialFile {
             }
         }
     }
+}
+
+/// What came of a commit.
+pub(super) async fn outcome(stored: oneshot::Receiver<Result<Stored, StorageError>>) -> Result<Stored, StorageError> {
+    stored.await.unwrap_or_else(|_| Err(StorageError::Io(io::Error::other("the commit was given up"))))
 }
 
 #[async_trait]
@@ -127,6 +133,6 @@ impl PartialFile for DiskPartialFile {
             return Ok(Stored { size: self.received, digest: claimed, version });
         }
         drop(self.home.door.start(move || staged.commit(claimed, done)).await);
-        stored.await.unwrap_or_else(|_| Err(StorageError::Io(io::Error::other("the commit was given up"))))
+        outcome(stored).await
     }
 }

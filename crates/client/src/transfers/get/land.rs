@@ -115,7 +115,9 @@ pub(super) fn failed(shared: &Shared<GetJob>, mut taken: Taken<GetJob>, error: C
         return;
     }
     match (&error, &shared.existing) {
-        (ClientError::DigestMismatch, _) if taken.tries + 1 < TRIES_MAX => taken.tries += 1,
+        (ClientError::DigestMismatch | ClientError::LocalBusy { .. }, _) if taken.tries + 1 < TRIES_MAX => {
+            taken.tries += 1;
+        }
         // It is another version by now: what the listing said of it is of no use.
         _ if error.fault_code() == Some(FaultCode::Changed) && taken.tries + 1 < TRIES_MAX => taken.tries += 1,
         // It was not there when it was looked for.

@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 
 use self::plan::Plan;
 use super::existing::numbered;
+use super::pool;
 use super::report::{Item, Shown, Summary};
 use super::shared::Shared;
 use super::walk::Filter;
@@ -115,11 +116,12 @@ pub(super) async fn get(
     destination: Destination,
     roots: Vec<GetRoot>,
     filter: Option<Arc<dyn Filter>>,
+    connections: usize,
 ) -> Result<Summary, ClientError> {
     let destination = Arc::new(destination);
     let plan = Plan::make(client, &shared, &destination, roots, filter).await?;
-    let getting = Getting { shared: shared.clone(), destination };
-    let work = Box::pin(worker::work(client, &shared, &getting));
+    let getting = Arc::new(Getting { shared: shared.clone(), destination });
+    let work = Box::pin(pool::work(client, connections, &shared, &getting));
     shared.run(Box::pin(plan.feed(&shared)), work).await
 }
 

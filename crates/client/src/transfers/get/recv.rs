@@ -173,6 +173,7 @@ impl Receiver<'_> {
         entry: Entry,
         gathered: &mut usize,
     ) -> Result<Option<Landing>, ClientError> {
+        self.shared.report.observer.began(taken.item(), entry.size);
         let (mut data, mut len) = (Vec::new(), 0);
         loop {
             match self.part(id).await? {

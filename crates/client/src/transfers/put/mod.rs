@@ -1,10 +1,12 @@
 //! Many files up.
 //!
+//! - [`find`]: what there is to send.
 //! - [`prepare`]: reads and hashes local files, a batch at a time.
 //! - [`send`]: requests and bodies, one behind the other.
 //! - [`recv`]: their replies, in the same order, and what they mean.
 //! - [`large`]: files that are sent piece by piece, behind what the server has of them.
 
+mod find;
 mod large;
 mod prepare;
 mod recv;
@@ -14,10 +16,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use netdisk_model::RemotePath;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use self::find::{Count, Feed};
 use super::existing::numbered;
+use super::pool;
 use super::report::{Item, Shown, Summary};
 use super::shared::Shared;
 use super::walk::{Filter, Walk};
@@ -99,16 +102,37 @@ pub(super) async fn put(
     shared: Arc<Shared<PutJob>>,
     roots: Vec<PutRoot>,
     filter: Option<Arc<dyn Filter>>,
+    connections: usize,
 ) -> Result<Summary, ClientError> {
-    let (directories, files) = (Vec::new(), Vec::new());
-    let walk = Walk { shared: shared.clone(), filter, runtime: Handle::current(), directories, files };
-    let find = Box::pin(async {
-        shared.door.run(move || walk.run(roots)).await;
-        Ok(())
-    });
-    let putting = Putting { shared: shared.clone() };
-    let work = Box::pin(worker::work(client, &shared, &putting));
+    let find = Box::pin(find(&shared, roots, filter));
+    let putting = Arc::new(Putting { shared: shared.clone() });
+    let work = Box::pin(pool::work(client, connections, &shared, &putting));
     shared.run(find, work).await
+}
+
+/// Walks the trees, once for their jobs and, where somebody wants to know, once for their number.
+async fn find(
+    shared: &Arc<Shared<PutJob>>,
+    roots: Vec<PutRoot>,
+    filter: Option<Arc<dyn Filter>>,
+) -> Result<(), ClientError> {
+    let counting = async {
+        if shared.report.observer.wants_totals() {
+            let mut walk = Walk { filter: filter.clone(), visit: Count::new(shared.clone()) };
+            let roots = roots.clone();
+            let count = move || walk.run(roots).is_ok().then(|| walk.visit.tell());
+            shared.door.run(count).await;
+        }
+    };
+    let feeding = async {
+        let mut walk = Walk { filter: filter.clone(), visit: Feed::new(shared.clone()) };
+        let roots = roots.clone();
+        // Whether they are taken or not, that was all.
+        shared.door.run(move || walk.run(roots).and_then(|()| walk.visit.flush()).is_ok()).await;
+        shared.queue.end();
+    };
+    futures::future::join(counting, feeding).await;
+    Ok(())
 }
 
 /// What workers share that store files.

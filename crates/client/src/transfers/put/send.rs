@@ -115,6 +115,7 @@ impl<'a> Sender<'a> {
         self.make_parent(&taken).await?;
         let SmallFile { mut data, digest, modified } = file;
         let size = data.len() as u64;
+        self.shared.report.observer.began(taken.item(), size);
         let request = Request::Upload {
             path: taken.remote.clone().into(),
             size: Some(size),

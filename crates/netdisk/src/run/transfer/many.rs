@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use netdisk_client::{Ask, ClientError, Destination, Existing, Filter as _, GetRoot, PutRoot, Summary, Transfers};
+use netdisk_client::{
+    Ask, Client, ClientError, Destination, Existing, Filter as _, GetRoot, PutRoot, Summary, Transfers,
+};
 use netdisk_model::{EntryKind, RemotePath};
 use netdisk_protocol::{Fault, FaultCode};
 use tokio::sync::Mutex;
@@ -23,6 +25,7 @@ use crate::question;
 pub(super) struct Many<'a, 'b> {
     context: &'a mut Context<'b>,
     is_recursive: bool,
+    connections: Option<u8>,
     /// Only said.
     is_dry: bool,
     /// What of the trees is wanted; without it, everything.
@@ -35,11 +38,12 @@ impl<'a, 'b> Many<'a, 'b> {
     pub(super) fn new(
         context: &'a mut Context<'b>,
         is_recursive: bool,
+        connections: Option<u8>,
         select: &SelectArgs,
         ignore_files: IgnoreFiles,
     ) -> Result<Self, Failure> {
         let wanted = Wanted::new(select, ignore_files)?.map(Arc::new);
-        Ok(Self { context, is_recursive, is_dry: select.dry_run, wanted, failures: Vec::new() })
+        Ok(Self { context, is_recursive, connections, is_dry: select.dry_run, wanted, failures: Vec::new() })
     }
 
     pub(super) fn resolve(&self, typed: &str) -> Result<RemotePath, Failure> {
@@ -65,10 +69,7 @@ impl<'a, 'b> Many<'a, 'b> {
         let began = Instant::now();
         let existing = policy(existing, &watch);
         let client = self.context.remote.client().await?;
-        let mut transfers = Transfers::new(client).existing(existing).observer(watch.clone());
-        if let Some(wanted) = self.wanted {
-            transfers = transfers.filter(wanted);
-        }
+        let transfers = transfers(client, self.connections, self.wanted).existing(existing).observer(watch.clone());
         let outcome = transfers.cancel(self.context.cancel.clone()).put(roots).await;
         finish(&watch, outcome, began)
     }
@@ -93,10 +94,7 @@ impl<'a, 'b> Many<'a, 'b> {
         let began = Instant::now();
         let existing = policy(existing, &watch);
         let client = self.context.remote.client().await?;
-        let mut transfers = Transfers::new(client).existing(existing).observer(watch.clone());
-        if let Some(wanted) = self.wanted {
-            transfers = transfers.filter(wanted);
-        }
+        let transfers = transfers(client, self.connections, self.wanted).existing(existing).observer(watch.clone());
         let outcome = transfers.cancel(self.context.cancel.clone()).get(destination, roots).await;
         finish(&watch, outcome, began)
     }
@@ -123,6 +121,17 @@ fn some_failed(failures: &[Failure]) -> Result<(), Failure> {
     match failures.len() {
         0 => Ok(()),
         failed => Err(Failure::SomeFailed { failed, all: failed }),
+    }
+}
+
+fn transfers(client: &mut Client, connections: Option<u8>, wanted: Option<Arc<Wanted>>) -> Transfers<'_> {
+    let mut transfers = Transfers::new(client);
+    if let Some(connections) = connections {
+        transfers = transfers.connections(connections.into());
+    }
+    match wanted {
+        Some(wanted) => transfers.filter(wanted),
+        None => transfers,
     }
 }
 

@@ -52,6 +52,7 @@ pub(super) async fn put(context: &mut Context<'_>, args: PutArgs) -> Result<(), 
     }
     let target_path = context.remote.resolve(target.unwrap_or(""))?;
     let existing = args.existing.or(context.remote.defaults().put_existing).unwrap_or(ExistingArg::Overwrite);
+    let connections = args.connections.connections.or(context.remote.defaults().connections);
     let into = match target {
         None => true,
         Some(typed) => {
@@ -70,7 +71,7 @@ pub(super) async fn put(context: &mut Context<'_>, args: PutArgs) -> Result<(), 
         return single::put_one(context, source, place(source)?, existing).await;
     }
     let ignore_files = if args.no_ignore { IgnoreFiles::Unread } else { IgnoreFiles::Heeded };
-    let mut many = many::Many::new(context, args.recursive, &args.select, ignore_files)?;
+    let mut many = many::Many::new(context, args.recursive, connections, &args.select, ignore_files)?;
     let mut roots = Vec::new();
     for source in sources {
         let local = PathBuf::from(source);
@@ -108,6 +109,7 @@ fn canonical(path: &Path) -> Result<PathBuf, Failure> {
 pub(super) async fn get(context: &mut Context<'_>, args: GetArgs) -> Result<(), Failure> {
     let (sources, target) = split_target(&args.paths);
     let existing = args.existing.or(context.remote.defaults().get_existing).unwrap_or(ExistingArg::Ask);
+    let connections = args.connections.connections.or(context.remote.defaults().connections);
     if target == Some(STREAM) {
         return cat::cat_all(context, sources).await;
     }
@@ -123,7 +125,7 @@ pub(super) async fn get(context: &mut Context<'_>, args: GetArgs) -> Result<(), 
         return single::get_one(context, path, local, existing).await;
     }
     let (folder, name) = if into { (target_path, None) } else { parent_and_name(&target_path)? };
-    let mut many = many::Many::new(context, args.recursive, &args.select, IgnoreFiles::Unread)?;
+    let mut many = many::Many::new(context, args.recursive, connections, &args.select, IgnoreFiles::Unread)?;
     let mut roots = Vec::new();
     for source in sources {
         let root = many.resolve(source).map(|remote| {

@@ -162,6 +162,10 @@ impl Watch {
 }
 
 impl TransfersObserver for Watch {
+    fn wants_totals(&self) -> bool {
+        self.bars.is_some()
+    }
+
     fn found(&self, files: u64, bytes: u64) {
         let mut state = self.state();
         state.found = (state.found.0 + files, state.found.1 + bytes);

@@ -1,0 +1,117 @@
+//! Downloads of a session: those that a client has asked for already are opened together, and leave together.
+
+use netdisk_model::{RemotePath, Version};
+use netdisk_protocol::{Claim, Connection, ConnectionError, Fault, ID_MAX, Numbered, Reply, Request, Stop, feed_body};
+use netdisk_storage::{StorageError, StoredFile};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::limits::DOWNLOADS_MAX;
+use crate::refusal;
+use crate::session::Session;
+use crate::transfer::Download;
+
+/// A download as it was asked for.
+pub(crate) struct Wanted {
+    pub(crate) id: u64,
+    pub(crate) path: Claim<RemotePath>,
+    /// How many bytes the client has already.
+    pub(crate) offset: u64,
+    /// Of which version they are.
+    pub(crate) version: Option<Version>,
+}
+
+impl Session {
+    /// Answers a download, and those that were asked for behind it and are here already.
+    pub(crate) async fn download<S: AsyncRead + AsyncWrite>(
+        &self,
+        connection: &mut Connection<S>,
+        wanted: Wanted,
+        stop: &Stop,
+    ) -> Result<(), ConnectionError> {
+        if wanted.offset > 0 || wanted.version.is_some() {
+            let Wanted { id, path, offset, version } = wanted;
+            let opened = match path.check() {
+                Ok(path) => {
+                    let opened = connection.keep_alive(self.open(&path, offset, version)).await?;
+                    opened
+                        .map_err(|error| refusal::of_storage(&path, &error))
+                        .map(|(offset, file)| (path, offset, file))
+                }
+                Err(error) => Err(refusal::of_path(error)),
+            };
+            self.send_file(connection, id, opened, stop).await?;
+            return connection.flush().await;
+        }
+        let (mut requests, mut paths) = (Vec::new(), Vec::new());
+        let mut next = Some((wanted.id, wanted.path));
+        while let Some((id, path)) = next {
+            let path = path.check().map_err(refusal::of_path);
+            paths.extend(path.clone());
+            requests.push((id, path));
+            next = if requests.len() < DOWNLOADS_MAX { try_recv_download(connection) } else { None };
+        }
+        let mut files = connection.keep_alive(self.account.home.open_all(&paths)).await?.into_iter();
+        for (id, path) in requests {
+            let opened = path.and_then(|path| match files.next() {
+                Some(Ok(file)) => Ok((path, 0, file)),
+                Some(Err(error)) => Err(refusal::of_storage(&path, &error)),
+                None => Err(refusal::internal(&"a file without an outcome")),
+            });
+            self.send_file(connection, id, opened, stop).await?;
+        }
+        connection.flush().await
+    }
+
+    /// Opens a file for sending what the client lacks: from its offset, or from the start where it has part of another
+    /// version.
+    async fn open(
+        &self,
+        path: &RemotePath,
+        offset: u64,
+        version: Option<Version>,
+    ) -> Result<(u64, Box<dyn StoredFile>), StorageError> {
+        let home = &self.account.home;
+        let Some(version) = version else { return Ok((offset, home.open(path, offset).await?)) };
+        match home.open(path, offset).await {
+            Ok(file) if file.entry().version.as_ref() == Some(&version) => Ok((offset, file)),
+            Ok(_) | Err(StorageError::Changed) => Ok((0, home.open(path, 0).await?)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends a file, or says why not; the end of it waits for a flush.
+    async fn send_file<S: AsyncRead + AsyncWrite>(
+        &self,
+        connection: &mut Connection<S>,
+        id: u64,
+        opened: Result<(RemotePath, u64, Box<dyn StoredFile>), Fault>,
+        stop: &Stop,
+    ) -> Result<(), ConnectionError> {
+        let (path, offset, file) = match opened {
+            Ok(opened) => opened,
+            Err(fault) => return connection.feed_message(&Numbered::new(id, Reply::Fault(fault))).await,
+        };
+        let ready = Reply::Ready { offset, entry: Some(file.entry().clone()) };
+        connection.feed_message(&Numbered::new(id, ready)).await?;
+        let user = &self.account.user;
+        let mut download = Download { path, file };
+        let sent = feed_body(connection, id, &mut download, stop).await?;
+        let path = &download.path;
+        match sent {
+            Ok(digest) => tracing::info!(peer = %self.peer, %user, ?path, %digest, "sent"),
+            Err(fault) => tracing::info!(peer = %self.peer, %user, ?path, code = %fault.code, "not sent"),
+        }
+        Ok(())
+    }
+}
+
+/// The next request, where it is here already and asks for a whole file.
+fn try_recv_download<S: AsyncRead + AsyncWrite>(connection: &mut Connection<S>) -> Option<(u64, Claim<RemotePath>)> {
+    let is_wanted = |request: &Numbered<Request>| {
+        matches!(request, Numbered { id: 1..=ID_MAX, message: Request::Download { offset: 0, version: None, .. } })
+    };
+    match connection.try_recv(is_wanted)? {
+        Numbered { id, message: Request::Download { path, .. } } => Some((id, path)),
+        _ => None,
+    }
+}
