@@ -1,4 +1,4 @@
-//! put, get, cat: of one file ([`single`]), of several and of trees ([`many`]), to standard output ([`cat`]); or only said
+//! put, get, cat: of one file ([`single`]), of several and of trees ([`many`]), to standard output ([`mod@cat`]); or only said
 //! ([`dry`]). What of trees is wanted is in [`wanted`].
 
 mod cat;
