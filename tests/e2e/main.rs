@@ -41,6 +41,7 @@ mod raw;
 mod relay;
 mod resume;
 mod scripts;
+mod selection;
 mod shell;
 mod stop;
 mod terminal;

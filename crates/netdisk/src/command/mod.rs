@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use self::account::{RegisterArgs, SessionsArgs, WhoArgs};
 pub(crate) use self::files::{CpArgs, MkdirArgs, MvArgs, PathsArgs, RmArgs};
 pub(crate) use self::listings::{DuArgs, FindArgs, KindArg, LsArgs, SortKey, TreeArgs};
-pub(crate) use self::transfer::{ConnectionsArg, ExistingArg, GetArgs, PutArgs};
+pub(crate) use self::transfer::{ExistingArg, GetArgs, PutArgs, SelectArgs};
 
 /// A command that the shell and the command line share.
 #[derive(Debug, Clone, Subcommand)]
