@@ -177,6 +177,12 @@ impl ServerProcess {
         Self::spawn(command, !options.contains(&"--plaintext"))
     }
 
+    /// Where an earlier one listened.
+    pub(crate) fn start_at(program: &Program, data: &Path, address: &str) -> Self {
+        let data = data.to_str().expect("UTF-8");
+        Self::spawn(program.command(&["serve", "--listen", address, "--data", data]), true)
+    }
+
     /// With a limit of descriptors for its process.
     pub(crate) fn start_with_descriptors(program: &Program, data: &Path, descriptors: u32) -> Self {
         let serve = program.command(&["serve", "--listen", "127.0.0.1:0", "--data"]);

@@ -162,15 +162,13 @@ impl Running {
 
     fn upload_as(&self, user: &str, set: &FileSet) -> Result<Command> {
         let mut command = self.client_of(user)?;
-        command.arg("put").args(set.files.keys().map(|path| set.root.join(path))).arg(format!("/{}", set.name()?));
+        command.args(["put", "-r"]).arg(&set.root).arg("/");
         Ok(command)
     }
 
     /// By a command: the server counts what it has.
     fn clear_as(&self, user: &str, set: &FileSet) -> Result<()> {
-        let folder = format!("/{}", set.name()?);
-        run_helper(self.client_of(user)?.args(["rm", "-r", "-f", &folder]))?;
-        run_helper(self.client_of(user)?.args(["mkdir", &folder]))
+        run_helper(self.client_of(user)?.args(["rm", "-r", "-f", &format!("/{}", set.name()?)]))
     }
 }
 
@@ -188,15 +186,13 @@ impl Service for Running {
     }
 
     fn download(&self, set: &FileSet, into: &Path) -> Result<Command> {
-        let (mut command, name) = (self.client()?, set.name()?);
-        fs::create_dir(into.join(name))?;
-        command.arg("get").args(set.files.keys().map(|path| format!("/{name}/{path}"))).arg(into.join(name));
+        let mut command = self.client()?;
+        command.args(["get", "-r", &format!("/{}", set.name()?)]).arg(into);
         Ok(command)
     }
 
     /// By an upload: the server has to know the digests.
     fn lay(&self, set: &FileSet) -> Result<()> {
-        self.clear(set)?;
         run_helper(&mut self.upload(set)?)
     }
 

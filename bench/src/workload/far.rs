@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::Bench;
 use super::small;
 use super::transfer::{Direction, Plan, measure};
-use crate::fileset::{many_files, one_file};
+use crate::fileset::{one_file, tree};
 use crate::programs::Programs;
 use crate::report::{Column, CostUnit, size_text};
 use crate::site::Site;
@@ -32,7 +32,7 @@ pub(super) fn obstacle(programs: &Programs) -> Option<String> {
 /// W5: 2,000 files of 4 KiB.
 pub(super) fn small_files(bench: &Bench) -> Result<Vec<Column>> {
     let count = usize::try_from(bench.scaled(small::COUNT))?;
-    both_ways(bench, "W5", &format!("{count} x 4 KiB"), many_files(count, small::SIZE), CostUnit::Files)
+    both_ways(bench, "W5", &format!("{count} x 4 KiB"), tree(count, small::SIZE), CostUnit::Files)
 }
 
 /// W6: one file of 100 MiB.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use super::Bench;
 use super::transfer::{Direction, Plan, measure};
-use crate::fileset::many_files;
+use crate::fileset::tree;
 use crate::report::{Column, CostUnit, Figure, Score};
 use crate::statistics::median;
 use crate::stop;
@@ -56,6 +56,6 @@ pub(super) fn download(bench: &Bench) -> Result<Vec<Column>> {
 fn small(id: &str, direction: Direction, bench: &Bench) -> Result<Vec<Column>> {
     let count = usize::try_from(bench.scaled(COUNT))?;
     let title = format!("{direction} {count} x 4 KiB");
-    let plan = Plan { id: id.to_owned(), title, direction, shape: many_files(count, SIZE), cost: CostUnit::Files };
+    let plan = Plan { id: id.to_owned(), title, direction, shape: tree(count, SIZE), cost: CostUnit::Files };
     Ok(vec![measure(bench, &bench.site, &plan)?])
 }

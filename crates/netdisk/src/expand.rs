@@ -94,12 +94,14 @@ fn takes_several(place: &Place<'_>) -> bool {
 async fn exists(remote: &mut Remote, word: &Word) -> Result<bool, Failure> {
     // No name: then it can only be a pattern.
     let Ok(path) = remote.directory.resolve(&word.text()) else { return Ok(false) };
-    match remote.client().await?.stat(&path).await {
+    match remote.repeat(async |client| client.stat(&path).await).await {
         Ok(_) => Ok(true),
-        Err(ClientError::Fault(fault)) if matches!(fault.code, FaultCode::NotFound | FaultCode::NotADirectory) => {
+        Err(Failure::Client(ClientError::Fault(fault)))
+            if matches!(fault.code, FaultCode::NotFound | FaultCode::NotADirectory) =>
+        {
             Ok(false)
         }
-        Err(error) => Err(error.into()),
+        Err(failure) => Err(failure),
     }
 }
 

@@ -33,6 +33,8 @@ struct Keys {
     color: Option<When>,
     put_existing: Option<ExistingArg>,
     get_existing: Option<ExistingArg>,
+    #[serde(deserialize_with = "connections")]
+    connections: Option<u8>,
     /// Read by [`Profiles`].
     profile: Option<IgnoredAny>,
 }
@@ -49,6 +51,7 @@ struct Profiles {
 pub(crate) struct Defaults {
     pub(crate) put_existing: Option<ExistingArg>,
     pub(crate) get_existing: Option<ExistingArg>,
+    pub(crate) connections: Option<u8>,
 }
 
 /// One of the things that are in force.
@@ -133,16 +136,18 @@ impl SettingsFile {
         let color = settling.settle_shown("color", Some(args.color), |keys| keys.color, name_of);
         let put_existing = settling.settle_shown("put_existing", None, |keys| keys.put_existing, name_of);
         let get_existing = settling.settle_shown("get_existing", None, |keys| keys.get_existing, name_of);
+        let connections = settling.settle("connections", None, |keys| keys.connections);
         let mut settings = settling.settings;
         for setting in &mut settings {
             let built_in = match setting.key {
                 "put_existing" => "overwrite",
                 "get_existing" => "ask",
+                "connections" => "4",
                 _ => continue,
             };
             setting.value.get_or_insert_with(|| built_in.to_owned());
         }
-        let defaults = Defaults { put_existing, get_existing };
+        let defaults = Defaults { put_existing, get_existing, connections };
         let color = color.unwrap_or_default();
         (ConnectArgs { user, password_file, ca, color, defaults, ..args }, settings)
     }
@@ -199,6 +204,14 @@ fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) 
     String::deserialize(deserializer)?.parse().map(Some).map_err(D::Error::custom)
 }
 
+/// As many as `--connections` takes.
+fn connections<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    match u8::deserialize(deserializer)? {
+        number @ 1..=16 => Ok(Some(number)),
+        _ => Err(D::Error::custom("a number from 1 to 16")),
+    }
+}
+
 /// A value as the command line has it.
 fn name_of<T: clap::ValueEnum>(value: &T) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
@@ -237,6 +250,7 @@ mod tests {
                 "color never config.toml [profile.work]",
                 "put_existing newer config.toml",
                 "get_existing ask default",
+                "connections 4 default",
             ]
         );
         let (args, shown) = settle("", &["ls"]);
@@ -259,6 +273,7 @@ mod tests {
             ("user = \"Not A Name\"", "line 1: "),
             ("color = \"sometimes\"", "line 1: unknown variant `sometimes`"),
             ("put_existing = 5", "line 1: "),
+            ("connections = 17", "line 1: a number from 1 to 16"),
             ("server", "line 1: "),
             ("[profile.a.profile.b]\nuser = \"x\"", "the profile a has a profile in it"),
         ] {

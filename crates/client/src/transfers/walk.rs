@@ -28,6 +28,10 @@ pub trait Filter: Send + Sync {
     /// Whether a file or directory is wanted; `below` is its path from the root of its tree. What is in a directory that
     /// is not wanted is not asked for.
     fn admits(&self, below: &RemotePath, kind: EntryKind) -> bool;
+
+    /// A directory of this machine is about to be read; next it is asked about what is in it. A root comes with the root
+    /// of `below`, and each tree is read to its end before the next begins.
+    fn entering(&self, _local: &Path, _below: &RemotePath) {}
 }
 
 /// Somebody who is shown what is in a tree, a directory before what is in it.
@@ -136,6 +140,9 @@ impl<V: Visit> Walk<V> {
     fn enter(&mut self, local: PathBuf, remote: RemotePath, below: RemotePath) -> Result<Option<Level>, Stopped> {
         match std::fs::read_dir(&local) {
             Ok(reader) => {
+                if let Some(filter) = &self.filter {
+                    filter.entering(&local, &below);
+                }
                 self.visit.directory(local.clone(), remote.clone())?;
                 Ok(Some(Level { reader, local, remote, below }))
             }

@@ -61,13 +61,13 @@ pub(super) async fn sessions(context: Context<'_>, args: SessionsArgs) -> Result
 
 pub(super) async fn whoami(context: Context<'_>) -> Result<(), Failure> {
     let server = context.remote.endpoint().to_string();
-    let user = context.remote.client().await?.whoami().await?;
+    let user = context.remote.repeat(async |client| client.whoami().await).await?;
     context.output.result(user.as_str(), json!({"event": "done", "user": user, "server": server}));
     Ok(())
 }
 
 pub(super) async fn quota(context: Context<'_>) -> Result<(), Failure> {
-    let usage = context.remote.client().await?.quota().await?;
+    let usage = context.remote.repeat(async |client| client.quota().await).await?;
     let of = |used: String, limit: Option<String>| match limit {
         Some(limit) => format!("{used} of {limit}"),
         None => format!("{used}, no limit"),

@@ -1,6 +1,6 @@
 //! Many files up.
 //!
-//! - [`find`]: what there is to send.
+//! - [`mod@find`]: what there is to send.
 //! - [`prepare`]: reads and hashes local files, a batch at a time.
 //! - [`send`]: requests and bodies, one behind the other.
 //! - [`recv`]: their replies, in the same order, and what they mean.

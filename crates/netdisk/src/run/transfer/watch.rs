@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::escape::escape;
 use crate::failure::Failure;
+use crate::job::Now;
 use crate::output::Output;
 use crate::progress::{file_style, whole_style};
 
@@ -150,6 +151,17 @@ impl Watch {
     }
 
     fn show_whole(&self) {
+        if let Some(job) = self.output.job() {
+            let State { summary, found, .. } = &*self.state();
+            let settled = summary.files + summary.left_out + summary.failed;
+            job.show(|now| {
+                *now = Now {
+                    name: format!("{settled}/{} files", found.0.max(settled)),
+                    progress: Some(Progress { position: summary.bytes, size: Some(found.1).filter(|size| *size > 0) }),
+                    phase: None,
+                };
+            });
+        }
         let Some(Bars { whole, .. }) = &self.bars else { return };
         let state = self.state();
         let Summary { files, bytes, left_out, failed, .. } = state.summary;
@@ -163,7 +175,7 @@ impl Watch {
 
 impl TransfersObserver for Watch {
     fn wants_totals(&self) -> bool {
-        self.bars.is_some()
+        self.bars.is_some() || self.output.job().is_some()
     }
 
     fn found(&self, files: u64, bytes: u64) {
@@ -189,6 +201,10 @@ impl TransfersObserver for Watch {
     }
 
     fn progress(&self, item: Item<'_>, progress: Progress) {
+        if let Some(job) = self.output.job() {
+            let name = escape(item.remote.as_str()).into_owned();
+            job.show(|now| *now = Now { name, progress: Some(progress), phase: None });
+        }
         let mut state = self.state();
         if let Some(bar) = state.large.get(item.local) {
             // A retry counts from the start again; what has been shown as done stays shown.
@@ -231,6 +247,10 @@ impl TransfersObserver for Watch {
     }
 
     fn waiting(&self, reason: &str, delay: Duration) {
+        if let Some(job) = self.output.job() {
+            let text = format!("waiting {:.1} s: {}", delay.as_secs_f64(), escape(reason));
+            job.show(|now| now.phase = Some(text));
+        }
         if self.output.is_json() {
             let event = json!({"event": "waiting", "reason": reason, "seconds": delay.as_secs_f64()});
             self.output.note("", event);
