@@ -180,7 +180,7 @@ impl TransfersObserver for Watch {
 
     fn found(&self, files: u64, bytes: u64) {
         let mut state = self.state();
-        state.found = (state.found.0 + files, state.found.1 + bytes);
+        state.found = (state.found.0 + files, state.found.1.saturating_add(bytes));
         if let Some(Bars { whole, .. }) = &self.bars {
             whole.set_style(whole_style(true));
             whole.set_length(state.found.1);
