@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use indicatif::BinaryBytes;
 use netdisk_client::{ClientError, Filter as _, GetRoot, LeftOut, PutRoot, modified_ms};
@@ -84,18 +83,17 @@ pub(super) async fn put(
     context: &mut Context<'_>,
     roots: Vec<PutRoot>,
     existing: ExistingArg,
-    wanted: Option<Arc<Wanted>>,
+    mut wanted: Option<Wanted>,
 ) -> Result<(), Failure> {
     let mut plan = Plan::new(context.output, existing, "store");
     for root in roots {
         let standing = standing(context, &root.remote).await?;
-        let wanted = wanted.clone();
         // Looking into many directories takes its time.
         let planned = tokio::task::spawn_blocking(move || {
-            let planned = plan_put(&mut plan, &root, &standing, wanted.as_deref());
-            planned.map(|()| plan).map_err(|error| ClientError::Local { path: root.local, error })
+            let planned = plan_put(&mut plan, &root, &standing, wanted.as_mut());
+            planned.map(|()| (plan, wanted)).map_err(|error| ClientError::Local { path: root.local, error })
         });
-        plan = planned.await.map_err(Failure::unexpected)??;
+        (plan, wanted) = planned.await.map_err(Failure::unexpected)??;
     }
     plan.finish();
     Ok(())
@@ -117,7 +115,7 @@ fn plan_put(
     plan: &mut Plan,
     root: &PutRoot,
     standing: &HashMap<RemotePath, i64>,
-    wanted: Option<&Wanted>,
+    mut wanted: Option<&mut Wanted>,
 ) -> io::Result<()> {
     let mut open = vec![(root.local.clone(), root.remote.clone(), RemotePath::root())];
     while let Some((local, remote, below)) = open.pop() {
@@ -127,7 +125,7 @@ fn plan_put(
             let modified = modified_ms(&metadata).unwrap_or(i64::MAX);
             plan.file(remote.as_str(), metadata.len(), modified, standing.get(&remote).copied());
         } else if metadata.is_dir() {
-            open.extend(within(&local, &remote, &below, wanted)?);
+            open.extend(within(&local, &remote, &below, wanted.as_deref_mut())?);
         } else {
             let why = if metadata.is_symlink() { LeftOut::Link } else { LeftOut::Special };
             plan.skip(&local.display().to_string(), why);
@@ -141,9 +139,9 @@ fn within(
     local: &Path,
     remote: &RemotePath,
     below: &RemotePath,
-    wanted: Option<&Wanted>,
+    mut wanted: Option<&mut Wanted>,
 ) -> io::Result<Vec<(PathBuf, RemotePath, RemotePath)>> {
-    if let Some(wanted) = wanted {
+    if let Some(wanted) = &mut wanted {
         wanted.entering(local, below);
     }
     let mut found = Vec::new();
@@ -160,7 +158,7 @@ fn within(
         let Some((remote, below)) = paths else {
             return Err(io::Error::other(format!("{}: no name for the server", entry.path().display())));
         };
-        if wanted.is_none_or(|wanted| wanted.admits(&below, kind)) {
+        if wanted.as_ref().is_none_or(|wanted| wanted.admits(&below, kind)) {
             found.push((entry.path(), remote, below));
         }
     }
@@ -175,7 +173,7 @@ pub(super) async fn get(
     folder: &Path,
     roots: Vec<GetRoot>,
     existing: ExistingArg,
-    wanted: Option<Arc<Wanted>>,
+    wanted: Option<Wanted>,
 ) -> Result<(), Failure> {
     let mut plan = Plan::new(context.output, existing, "receive");
     for root in roots {
@@ -183,7 +181,7 @@ pub(super) async fn get(
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         for entry in entries {
             let rest = &entry.path.as_str()[if root.remote.is_root() { 0 } else { root.remote.as_str().len() }..];
-            if !is_wanted(wanted.as_deref(), rest, entry.kind) {
+            if !is_wanted(wanted.as_ref(), rest, entry.kind) {
                 continue;
             }
             let place = if root.at.is_root() { folder.to_owned() } else { folder.join(root.at.as_relative()) };

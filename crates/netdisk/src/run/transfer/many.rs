@@ -29,7 +29,7 @@ pub(super) struct Many<'a, 'b> {
     /// Only said.
     is_dry: bool,
     /// What of the trees is wanted; without it, everything.
-    wanted: Option<Arc<Wanted>>,
+    wanted: Option<Wanted>,
     /// What failed before anything was sent.
     failures: Vec<Failure>,
 }
@@ -42,7 +42,7 @@ impl<'a, 'b> Many<'a, 'b> {
         select: &SelectArgs,
         ignore_files: IgnoreFiles,
     ) -> Result<Self, Failure> {
-        let wanted = Wanted::new(select, ignore_files)?.map(Arc::new);
+        let wanted = Wanted::new(select, ignore_files)?;
         Ok(Self { context, is_recursive, connections, is_dry: select.dry_run, wanted, failures: Vec::new() })
     }
 
@@ -124,13 +124,13 @@ fn some_failed(failures: &[Failure]) -> Result<(), Failure> {
     }
 }
 
-fn transfers(client: &mut Client, connections: Option<u8>, wanted: Option<Arc<Wanted>>) -> Transfers<'_> {
+fn transfers(client: &mut Client, connections: Option<u8>, wanted: Option<Wanted>) -> Transfers<'_> {
     let mut transfers = Transfers::new(client);
     if let Some(connections) = connections {
         transfers = transfers.connections(connections.into());
     }
     match wanted {
-        Some(wanted) => transfers.filter(wanted),
+        Some(wanted) => transfers.filter(Box::new(wanted)),
         None => transfers,
     }
 }
