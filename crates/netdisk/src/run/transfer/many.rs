@@ -62,8 +62,8 @@ impl<'a, 'b> Many<'a, 'b> {
         });
         if self.is_dry {
             self.say_failures();
-            dry::put(self.context, roots, existing, self.wanted).await?;
-            return some_failed(&self.failures);
+            let failed = dry::put(self.context, roots, existing, self.wanted).await?;
+            return some_failed(failed + self.failures.len());
         }
         let watch = self.watch("stored");
         let began = Instant::now();
@@ -86,8 +86,8 @@ impl<'a, 'b> Many<'a, 'b> {
         });
         if self.is_dry {
             self.say_failures();
-            dry::get(self.context, folder, roots, existing, self.wanted).await?;
-            return some_failed(&self.failures);
+            let failed = dry::get(self.context, folder, roots, existing, self.wanted).await?;
+            return some_failed(failed + self.failures.len());
         }
         let destination = Destination::open(folder)?;
         let watch = self.watch("received");
@@ -117,8 +117,8 @@ impl<'a, 'b> Many<'a, 'b> {
 }
 
 /// Whether all could be planned; who could not has been said.
-fn some_failed(failures: &[Failure]) -> Result<(), Failure> {
-    match failures.len() {
+fn some_failed(failed: usize) -> Result<(), Failure> {
+    match failed {
         0 => Ok(()),
         failed => Err(Failure::SomeFailed { failed, all: failed }),
     }
@@ -138,6 +138,10 @@ fn transfers(client: &mut Client, connections: Option<u8>, wanted: Option<Wanted
 /// Says how it ended. Who failed has been said.
 fn finish(watch: &Watch, outcome: Result<Summary, ClientError>, began: Instant) -> Result<(), Failure> {
     watch.close();
+    if outcome.is_err() {
+        // What ends the transfer is not all that happened.
+        watch.say_only();
+    }
     let only = watch.take_only_failure();
     let summary = watch.finish(began.elapsed());
     outcome?;
