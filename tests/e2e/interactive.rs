@@ -143,6 +143,28 @@ fn ctrl_c_in_a_put_leaves_a_connection_and_a_partial() {
 }
 
 #[test]
+fn a_tree_that_waits_says_why_on_the_whole_line() {
+    let (scene, valve) = scene_behind_valve();
+    let program = &scene.program;
+    std::fs::create_dir(program.path("t")).expect("made");
+    program.write("t/big", &content(BIG));
+    let screen = shell(program, 100);
+    valve.close_after(LITTLE);
+    screen.press("put -r t\r");
+    screen.wait("a bar that moved", |rows| rows.iter().find(|row| row.contains("MiB/22.89 MiB")).cloned());
+    let address = scene.server.address.clone();
+    drop(scene.server);
+    valve.open();
+    screen.wait("a reason, and no bar behind it", |rows| {
+        rows.iter().find(|row| row.contains("waiting ") && !row.contains('░')).cloned()
+    });
+    let _server = ServerProcess::start_at(program, scene.data.path(), &address);
+    screen.shows("stored 1 file");
+    screen.press("\x04");
+    assert!(screen.end().success());
+}
+
+#[test]
 fn jobs_run_beside_the_prompt_and_do_not_tear_it() {
     let (scene, valve) = scene_behind_valve();
     let program = &scene.program;

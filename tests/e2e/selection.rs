@@ -108,6 +108,20 @@ fn a_dry_run_says_what_would_travel_and_moves_nothing() {
 }
 
 #[test]
+fn a_dry_run_goes_on_behind_what_would_fail() {
+    let scene = with_tree();
+    let program = &scene.program;
+    program.write("t/a\\b", b"no name for the server");
+    for rehearsed in [&["-n"][..], &[]] {
+        let output = program.run_with(&[&["put", "-r", "t"], rehearsed].concat(), b"");
+        assert_eq!(output.status.code(), Some(9), "{output:?}");
+        let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(said.contains("6 files, 30 B") && said.contains(", 1 failed"), "{said}");
+        assert!(failed.starts_with("netdisk: t/a\\b: a path has no"), "{failed}");
+    }
+}
+
+#[test]
 fn trees_keep_their_times_and_the_summary_counts_right() {
     let scene = with_tree();
     let program = &scene.program;

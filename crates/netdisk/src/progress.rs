@@ -154,7 +154,7 @@ fn show_phase(bar: &ProgressBar, text: &str, style: ProgressStyle) {
 }
 
 /// A line of text in the place of a bar.
-fn line_style() -> ProgressStyle {
+pub(crate) fn line_style() -> ProgressStyle {
     ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 

@@ -42,7 +42,7 @@ impl Plan {
         shared: &Arc<Shared<GetJob>>,
         destination: &Destination,
         roots: Vec<GetRoot>,
-        filter: Option<Arc<dyn Filter>>,
+        filter: Option<Box<dyn Filter>>,
     ) -> Result<Self, ClientError> {
         let destination = destination.shown(&RemotePath::root());
         let mut plan = Self { entries: SpooledTempFile::new(MEMORY_LEN), roots: Vec::new(), destination };

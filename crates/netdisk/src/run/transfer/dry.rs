@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use indicatif::BinaryBytes;
 use netdisk_client::{ClientError, Filter as _, GetRoot, LeftOut, PutRoot, modified_ms};
@@ -27,11 +26,12 @@ struct Plan {
     files: u64,
     bytes: u64,
     skipped: u64,
+    failed: usize,
 }
 
 impl Plan {
     fn new(output: &Output, existing: ExistingArg, verb: &'static str) -> Self {
-        Self { output: output.clone(), existing, verb, files: 0, bytes: 0, skipped: 0 }
+        Self { output: output.clone(), existing, verb, files: 0, bytes: 0, skipped: 0, failed: 0 }
     }
 
     /// A file that would go to `name`; what stands there was changed at `standing`.
@@ -65,40 +65,55 @@ impl Plan {
         self.output.page().line(|| Safe::plain(&format!("would skip {name}: {why}")), || event);
     }
 
-    fn finish(&self) {
-        let Self { verb, files, bytes, skipped, .. } = self;
+    /// What would fail as it does here; the others go on.
+    fn fail(&mut self, failure: impl Into<Failure>) {
+        self.failed += 1;
+        self.output.failure(&failure.into());
+    }
+
+    /// Says what it comes to; how many would fail.
+    fn finish(&self) -> usize {
+        let Self { verb, files, bytes, skipped, failed, .. } = self;
         let noun = if *files == 1 { "file" } else { "files" };
         let mut text = format!("would {verb} {files} {noun}, {}", BinaryBytes(*bytes));
         if *skipped > 0 {
             text.push_str(&format!(", {skipped} skipped"));
         }
+        if *failed > 0 {
+            text.push_str(&format!(", {failed} failed"));
+        }
         let event = json!({
-            "event": "summary", "verb": verb, "files": files, "bytes": bytes, "skipped": skipped, "dry_run": true,
+            "event": "summary", "verb": verb, "files": files, "bytes": bytes, "skipped": skipped, "failed": failed, "dry_run": true,
         });
         self.output.note(&format!("{text}; nothing was moved"), event);
+        *failed
     }
 }
 
-/// Says what `put` would do.
+/// Says what `put` would do; gives how many would fail.
 pub(super) async fn put(
     context: &mut Context<'_>,
     roots: Vec<PutRoot>,
     existing: ExistingArg,
-    wanted: Option<Arc<Wanted>>,
-) -> Result<(), Failure> {
+    mut wanted: Option<Wanted>,
+) -> Result<usize, Failure> {
     let mut plan = Plan::new(context.output, existing, "store");
+    let is_alone = roots.len() == 1;
     for root in roots {
         let standing = standing(context, &root.remote).await?;
-        let wanted = wanted.clone();
         // Looking into many directories takes its time.
         let planned = tokio::task::spawn_blocking(move || {
-            let planned = plan_put(&mut plan, &root, &standing, wanted.as_deref());
-            planned.map(|()| plan).map_err(|error| ClientError::Local { path: root.local, error })
+            let planned = plan_put(&mut plan, root, &standing, wanted.as_mut());
+            (planned, plan, wanted)
         });
-        plan = planned.await.map_err(Failure::unexpected)??;
+        let outcome;
+        (outcome, plan, wanted) = planned.await.map_err(Failure::unexpected)?;
+        match outcome {
+            Err(error) if is_alone => return Err(error.into()),
+            outcome => outcome.unwrap_or_else(|error| plan.fail(error)),
+        }
     }
-    plan.finish();
-    Ok(())
+    Ok(plan.finish())
 }
 
 /// What stands at a remote path and below it, and when it was changed.
@@ -113,21 +128,33 @@ async fn standing(context: &mut Context<'_>, path: &RemotePath) -> Result<HashMa
     Ok(entries.into_iter().map(|entry| (entry.path, entry.modified)).collect())
 }
 
+/// Plans what is below a root; an error when that is missing.
 fn plan_put(
     plan: &mut Plan,
-    root: &PutRoot,
+    root: PutRoot,
     standing: &HashMap<RemotePath, i64>,
-    wanted: Option<&Wanted>,
-) -> io::Result<()> {
-    let mut open = vec![(root.local.clone(), root.remote.clone(), RemotePath::root())];
+    mut wanted: Option<&mut Wanted>,
+) -> Result<(), ClientError> {
+    let mut open = vec![(root.local, root.remote, RemotePath::root())];
     while let Some((local, remote, below)) = open.pop() {
-        let is_root = below.is_root();
-        let metadata = if is_root { local.metadata()? } else { local.symlink_metadata()? };
+        let failed = |error| ClientError::Local { path: local.clone(), error };
+        let metadata = match (below.is_root(), local.symlink_metadata()) {
+            // A link that a person named is followed.
+            (true, _) => local.metadata().map_err(failed)?,
+            (false, Ok(metadata)) => metadata,
+            (false, Err(error)) => {
+                plan.fail(failed(error));
+                continue;
+            }
+        };
         if metadata.is_file() {
             let modified = modified_ms(&metadata).unwrap_or(i64::MAX);
             plan.file(remote.as_str(), metadata.len(), modified, standing.get(&remote).copied());
         } else if metadata.is_dir() {
-            open.extend(within(&local, &remote, &below, wanted)?);
+            match within(plan, &local, &remote, &below, wanted.as_deref_mut()) {
+                Ok(found) => open.extend(found),
+                Err(error) => plan.fail(failed(error)),
+            }
         } else {
             let why = if metadata.is_symlink() { LeftOut::Link } else { LeftOut::Special };
             plan.skip(&local.display().to_string(), why);
@@ -138,16 +165,18 @@ fn plan_put(
 
 /// What is wanted of a directory, the last name first.
 fn within(
+    plan: &mut Plan,
     local: &Path,
     remote: &RemotePath,
     below: &RemotePath,
-    wanted: Option<&Wanted>,
+    mut wanted: Option<&mut Wanted>,
 ) -> io::Result<Vec<(PathBuf, RemotePath, RemotePath)>> {
-    if let Some(wanted) = wanted {
+    let reader = std::fs::read_dir(local)?;
+    if let Some(wanted) = &mut wanted {
         wanted.entering(local, below);
     }
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(local)? {
+    for entry in reader {
         let entry = entry?;
         let kind = entry.file_type()?;
         let kind = match (kind.is_dir(), kind.is_file()) {
@@ -155,12 +184,18 @@ fn within(
             (_, true) => EntryKind::File,
             _ => EntryKind::Other,
         };
-        let name = entry.file_name();
-        let paths = name.to_str().and_then(|name| Some((remote.resolve(name).ok()?, below.resolve(name).ok()?)));
-        let Some((remote, below)) = paths else {
-            return Err(io::Error::other(format!("{}: no name for the server", entry.path().display())));
+        let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
+            plan.fail(ClientError::Local { path: entry.path(), error: io::Error::other("its name is no UTF-8") });
+            continue;
         };
-        if wanted.is_none_or(|wanted| wanted.admits(&below, kind)) {
+        let (remote, below) = match remote.resolve(&name).and_then(|remote| Ok((remote, below.resolve(&name)?))) {
+            Ok(paths) => paths,
+            Err(error) => {
+                plan.fail(ClientError::BadPath { name: entry.path().display().to_string(), error });
+                continue;
+            }
+        };
+        if wanted.as_ref().is_none_or(|wanted| wanted.admits(&below, kind)) {
             found.push((entry.path(), remote, below));
         }
     }
@@ -169,21 +204,21 @@ fn within(
     Ok(found)
 }
 
-/// Says what `get` would do.
+/// Says what `get` would do; gives how many would fail.
 pub(super) async fn get(
     context: &mut Context<'_>,
     folder: &Path,
     roots: Vec<GetRoot>,
     existing: ExistingArg,
-    wanted: Option<Arc<Wanted>>,
-) -> Result<(), Failure> {
+    wanted: Option<Wanted>,
+) -> Result<usize, Failure> {
     let mut plan = Plan::new(context.output, existing, "receive");
     for root in roots {
         let mut entries = entries(context, &root).await?;
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         for entry in entries {
             let rest = &entry.path.as_str()[if root.remote.is_root() { 0 } else { root.remote.as_str().len() }..];
-            if !is_wanted(wanted.as_deref(), rest, entry.kind) {
+            if !is_wanted(wanted.as_ref(), rest, entry.kind) {
                 continue;
             }
             let place = if root.at.is_root() { folder.to_owned() } else { folder.join(root.at.as_relative()) };
@@ -201,8 +236,7 @@ pub(super) async fn get(
             }
         }
     }
-    plan.finish();
-    Ok(())
+    Ok(plan.finish())
 }
 
 /// The files of a root, and what else is in it.

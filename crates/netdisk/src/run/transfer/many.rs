@@ -29,7 +29,7 @@ pub(super) struct Many<'a, 'b> {
     /// Only said.
     is_dry: bool,
     /// What of the trees is wanted; without it, everything.
-    wanted: Option<Arc<Wanted>>,
+    wanted: Option<Wanted>,
     /// What failed before anything was sent.
     failures: Vec<Failure>,
 }
@@ -42,7 +42,7 @@ impl<'a, 'b> Many<'a, 'b> {
         select: &SelectArgs,
         ignore_files: IgnoreFiles,
     ) -> Result<Self, Failure> {
-        let wanted = Wanted::new(select, ignore_files)?.map(Arc::new);
+        let wanted = Wanted::new(select, ignore_files)?;
         Ok(Self { context, is_recursive, connections, is_dry: select.dry_run, wanted, failures: Vec::new() })
     }
 
@@ -62,8 +62,8 @@ impl<'a, 'b> Many<'a, 'b> {
         });
         if self.is_dry {
             self.say_failures();
-            dry::put(self.context, roots, existing, self.wanted).await?;
-            return some_failed(&self.failures);
+            let failed = dry::put(self.context, roots, existing, self.wanted).await?;
+            return some_failed(failed + self.failures.len());
         }
         let watch = self.watch("stored");
         let began = Instant::now();
@@ -86,8 +86,8 @@ impl<'a, 'b> Many<'a, 'b> {
         });
         if self.is_dry {
             self.say_failures();
-            dry::get(self.context, folder, roots, existing, self.wanted).await?;
-            return some_failed(&self.failures);
+            let failed = dry::get(self.context, folder, roots, existing, self.wanted).await?;
+            return some_failed(failed + self.failures.len());
         }
         let destination = Destination::open(folder)?;
         let watch = self.watch("received");
@@ -117,20 +117,20 @@ impl<'a, 'b> Many<'a, 'b> {
 }
 
 /// Whether all could be planned; who could not has been said.
-fn some_failed(failures: &[Failure]) -> Result<(), Failure> {
-    match failures.len() {
+fn some_failed(failed: usize) -> Result<(), Failure> {
+    match failed {
         0 => Ok(()),
         failed => Err(Failure::SomeFailed { failed, all: failed }),
     }
 }
 
-fn transfers(client: &mut Client, connections: Option<u8>, wanted: Option<Arc<Wanted>>) -> Transfers<'_> {
+fn transfers(client: &mut Client, connections: Option<u8>, wanted: Option<Wanted>) -> Transfers<'_> {
     let mut transfers = Transfers::new(client);
     if let Some(connections) = connections {
         transfers = transfers.connections(connections.into());
     }
     match wanted {
-        Some(wanted) => transfers.filter(wanted),
+        Some(wanted) => transfers.filter(Box::new(wanted)),
         None => transfers,
     }
 }
@@ -138,6 +138,10 @@ fn transfers(client: &mut Client, connections: Option<u8>, wanted: Option<Arc<Wa
 /// Says how it ended. Who failed has been said.
 fn finish(watch: &Watch, outcome: Result<Summary, ClientError>, began: Instant) -> Result<(), Failure> {
     watch.close();
+    if outcome.is_err() {
+        // What ends the transfer is not all that happened.
+        watch.say_only();
+    }
     let only = watch.take_only_failure();
     let summary = watch.finish(began.elapsed());
     outcome?;

@@ -1,7 +1,6 @@
 //! What of a tree is wanted: `--exclude`, `--include`, and the `.netdiskignore` files in it, in the syntax of gitignore.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -31,7 +30,7 @@ pub(super) struct Wanted {
     only_included: bool,
     ignore_files: IgnoreFiles,
     /// Those of the directory that is being read and those above it.
-    open: Mutex<Vec<(RemotePath, Gitignore)>>,
+    open: Vec<(RemotePath, Gitignore)>,
 }
 
 impl Wanted {
@@ -47,18 +46,13 @@ impl Wanted {
         }
         let rules = builder.build().map_err(|error| Failure::usage(error.to_string()))?;
         let only_included = args.exclude.is_empty() && !args.include.is_empty();
-        Ok(Some(Self { rules, only_included, ignore_files, open: Mutex::default() }))
-    }
-
-    fn open(&self) -> MutexGuard<'_, Vec<(RemotePath, Gitignore)>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Some(Self { rules, only_included, ignore_files, open: Vec::new() }))
     }
 }
 
 impl Filter for Wanted {
-    fn entering(&self, local: &Path, below: &RemotePath) {
-        let mut open = self.open();
-        while open.pop_if(|(directory, _)| !below.is_within(directory)).is_some() {}
+    fn entering(&mut self, local: &Path, below: &RemotePath) {
+        while self.open.pop_if(|(directory, _)| !below.is_within(directory)).is_some() {}
         if self.ignore_files == IgnoreFiles::Unread {
             return;
         }
@@ -72,7 +66,7 @@ impl Filter for Wanted {
             eprintln!("netdisk: {}", escape(&error.to_string()));
         }
         match builder.build() {
-            Ok(rules) => open.push((below.clone(), rules)),
+            Ok(rules) => self.open.push((below.clone(), rules)),
             Err(error) => eprintln!("netdisk: {}: {}", escape(&file.display().to_string()), escape(&error.to_string())),
         }
     }
@@ -86,17 +80,22 @@ impl Filter for Wanted {
             Match::None => {}
         }
         // The nearest file that says something decides.
-        let open = self.open();
-        let said =
-            open.iter().rev().filter(|(directory, _)| below.is_within(directory)).find_map(|(directory, rules)| {
+        let said = self.open.iter().rev().filter(|(directory, _)| below.is_within(directory)).find_map(
+            |(directory, rules)| {
                 let from_there = below.as_str()[directory.as_str().len()..].trim_start_matches('/');
                 match rules.matched(from_there, is_directory) {
                     Match::None => None,
                     Match::Ignore(_) => Some(false),
                     Match::Whitelist(_) => Some(true),
                 }
-            });
+            },
+        );
         said.unwrap_or(true)
+    }
+
+    fn for_another_walk(&self) -> Box<dyn Filter> {
+        let Self { ref rules, only_included, ignore_files, .. } = *self;
+        Box::new(Self { rules: rules.clone(), only_included, ignore_files, open: Vec::new() })
     }
 }
 
@@ -144,16 +143,16 @@ mod tests {
         write(".netdiskignore", "# nothing of these\n*.tmp\n/a/secret\n");
         write("a/.netdiskignore", "!keep.tmp\n*.bak\n");
         std::fs::create_dir(folder.path().join("b")).expect("made");
-        let wanted = wanted(&[], &[], IgnoreFiles::Heeded);
-        let enter = |path: &str| {
+        let mut wanted = wanted(&[], &[], IgnoreFiles::Heeded);
+        let enter = |wanted: &mut Wanted, path: &str| {
             wanted.entering(&folder.path().join(path.trim_start_matches('/')), &path.parse().expect("a path"))
         };
-        enter("/");
+        enter(&mut wanted, "/");
         assert!(!admits(&wanted, "/x.tmp") && admits(&wanted, "/x.bak") && admits(&wanted, "/a/"));
-        enter("/a");
+        enter(&mut wanted, "/a");
         assert!(!admits(&wanted, "/a/secret") && !admits(&wanted, "/a/x.tmp") && !admits(&wanted, "/a/x.bak"));
         assert!(admits(&wanted, "/a/keep.tmp"));
-        enter("/b");
+        enter(&mut wanted, "/b");
         assert!(admits(&wanted, "/b/x.bak") && !admits(&wanted, "/b/keep.tmp"));
         // The next tree begins anew.
         wanted.entering(&folder.path().join("b"), &RemotePath::root());
