@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -221,6 +222,44 @@ fn jobs_run_beside_the_prompt_and_do_not_tear_it() {
     screen.run("put other again &");
     screen.press("exit --force\r");
     assert!(screen.end().success());
+}
+
+#[test]
+fn as_many_jobs_run_at_once_as_is_said_and_the_others_queue() {
+    let (scene, valve) = scene_behind_valve();
+    let program = &scene.program;
+    for name in ["a", "b", "c"] {
+        program.write(name, &content(BIG));
+    }
+    std::fs::write(program.path("config/config.toml"), "jobs = 2\n").expect("written");
+    for (options, at_once) in [(&["--jobs", "1"][..], 1), (&[], 2)] {
+        let screen = Screen::open(program, options, 100);
+        screen.ends_with(">");
+        // Before any of them is through: each is begun and stands still, or waits for its turn.
+        valve.close_after(LITTLE);
+        for name in ["a", "b", "c"] {
+            screen.run(&format!("put {name} &"));
+        }
+        let began = Instant::now();
+        loop {
+            let listed = screen.run("jobs");
+            let are = |state: &str| listed.iter().filter(|row| row.contains(&format!("] {state} "))).count();
+            assert!(are("running") <= at_once, "{listed:?}");
+            if (are("running"), are("queued")) == (at_once, 3 - at_once) {
+                break;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "{listed:?}");
+        }
+        valve.open();
+        screen.press("wait\r");
+        screen.ends_with(":/>");
+        screen.press("\x04");
+        assert!(screen.end().success());
+        program.ok(&["rm", "a", "b", "c"]);
+    }
+    for options in [["--jobs", "0"], ["--jobs", "17"], ["--jobs", "x"]] {
+        assert!(program.fails(&options, 2).contains("--jobs"), "{options:?}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@
 //!   (`pty`), some of them behind a `valve`.
 //! - `resume`: transfers that are cut; `relay` cuts them. `trees`: many files at once, up and down; `evil_trees`: from a
 //!   server that says anything.
+//! - `cuts`: commands whose line is cut.
 //! - `accounts`: passwords and kept logins. `corpus`: what fuzzing begins with and has found.
 //! - `python`, `clients`: the independent clients. `lab`: the framing lab. `mangled`: its
 //!   mangler between the real client and the real server. `messenger`: it and the programs of a course.
@@ -18,6 +19,7 @@ mod accounts;
 mod clients;
 mod corpus;
 mod crowds;
+mod cuts;
 mod dissect;
 mod evil_trees;
 mod fixture;

@@ -66,6 +66,9 @@ pub(crate) enum Failure {
     /// The connection was lost over something that must not be done twice.
     #[error("{0}; whether it was done is not known: look before you repeat it")]
     Unsure(Box<Failure>),
+    /// The connection was lost over what is shown as it comes.
+    #[error("{0}; some of it has been shown already, so it is not begun anew: repeat it for the whole")]
+    CutShort(Box<Failure>),
     /// A job failed; how has been said.
     #[error("job {number} failed")]
     Job {
@@ -135,7 +138,7 @@ impl Failure {
             Self::Integrity(_) => 8,
             Self::SomeFailed { .. } => 9,
             Self::Interrupted | Self::Dropped => 130,
-            Self::Unsure(failure) => failure.code(),
+            Self::Unsure(failure) | Self::CutShort(failure) => failure.code(),
             Self::Job { code, .. } => *code,
         }
     }
@@ -159,12 +162,21 @@ impl Failure {
         }
     }
 
+    /// Says why something is not begun anew of which some has been shown, where the line broke.
+    pub(crate) fn cut_short(error: ClientError) -> Self {
+        match error {
+            ClientError::Connection(ConnectionError::Refused(_)) => error.into(),
+            ClientError::Connection(_) => Self::CutShort(Box::new(error.into())),
+            error => error.into(),
+        }
+    }
+
     /// Whether the connection is of no use any more.
     pub(crate) fn ends_connection(&self) -> bool {
         match self {
             Self::Client(error) | Self::About { error, .. } => error.ends_connection(),
             Self::Dropped => true,
-            Self::Unsure(failure) => failure.ends_connection(),
+            Self::Unsure(failure) | Self::CutShort(failure) => failure.ends_connection(),
             _ => false,
         }
     }

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::paint::When;
 use crate::passwords::{self, Purpose};
-use crate::settings::Defaults;
+use crate::settings::{Defaults, JOBS_AT_ONCE};
 use crate::waiting::Waiting;
 use crate::{trace, trust};
 
@@ -96,6 +96,11 @@ impl Remote {
     /// What commands take where their own options say nothing.
     pub(crate) fn defaults(&self) -> Defaults {
         self.args.defaults
+    }
+
+    /// How many jobs run at once.
+    pub(crate) fn jobs_at_once(&self) -> u8 {
+        self.args.jobs.unwrap_or(JOBS_AT_ONCE)
     }
 
     /// Who is logged in, as far as is known without asking the server.

@@ -38,13 +38,12 @@ pub(super) async fn passwd(context: Context<'_>) -> Result<(), Failure> {
 }
 
 pub(super) async fn sessions(context: Context<'_>, args: SessionsArgs) -> Result<(), Failure> {
-    let client = context.remote.client().await?;
     if let Some(id) = args.revoke {
-        client.revoke(&id).await?;
+        context.remote.client().await?.revoke(&id).await?;
         context.output.note(&format!("revoked {id}"), json!({"event": "done", "verb": "revoked", "session": id}));
         return Ok(());
     }
-    let (kept, current) = client.kept_logins().await?;
+    let (kept, current) = context.remote.repeat(async |client| client.kept_logins().await).await?;
     for login in kept {
         let is_current = current.as_ref() == Some(&login.id);
         let [created, used, expires] = [login.created, login.used, login.expires].map(local_time);

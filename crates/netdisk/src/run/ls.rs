@@ -82,7 +82,7 @@ async fn list(context: &mut Context<'_>, typed: &str, args: &LsArgs) -> Result<(
         if is_sorted { walked.map(Ok) } else { Ok(walked) }
     };
     let skipped = match context.remote.repeat(listing).await {
-        Ok(walked) => walked?,
+        Ok(walked) => walked.map_err(Failure::cut_short)?,
         // A file is listed as itself.
         Err(Failure::Client(ClientError::Fault(fault))) if fault.code == FaultCode::NotADirectory => {
             held.push(context.remote.repeat(async |client| client.stat(&path).await).await?);

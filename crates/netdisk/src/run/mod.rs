@@ -129,6 +129,7 @@ async fn dispatch_surely(
     let is_safe_to_repeat = match &command {
         Command::Rm(_) | Command::Mv(_) | Command::Cp(_) | Command::Passwd => false,
         Command::Mkdir(args) => args.parents,
+        Command::Sessions(args) => args.revoke.is_none(),
         _ => true,
     };
     let outcome = dispatch(Context { remote, output, cancel }, command).await;

@@ -26,8 +26,6 @@ use crate::progress::Bar;
 use crate::remote::Remote;
 use crate::run;
 
-/// How many run at once: enough to keep a line busy while one of them waits, and few enough to leave the prompt its share.
-const AT_ONCE: usize = 3;
 /// How many may wait for their turn, and how many that have ended are remembered.
 const JOBS_MAX: usize = 500;
 /// How often the bar of a job at the front is drawn.
@@ -80,8 +78,9 @@ impl State {
 }
 
 impl Jobs {
-    pub(super) fn new(runtime: Handle, notices: Arc<Notices>) -> Self {
-        let places = Arc::new(Semaphore::new(AT_ONCE));
+    /// Of which `at_once` run, and the others wait for their turn.
+    pub(super) fn new(runtime: Handle, notices: Arc<Notices>, at_once: u8) -> Self {
+        let places = Arc::new(Semaphore::new(at_once.into()));
         Self { runtime, tracker: TaskTracker::new(), places, notices, jobs: Vec::new(), last: 0 }
     }
 

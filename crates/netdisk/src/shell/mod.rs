@@ -73,7 +73,7 @@ pub(crate) fn run(
 
 /// Runs the lines of a script up to the first failure, and waits for its jobs.
 fn run_script(runtime: &Runtime, remote: &mut Remote, output: &Output) -> Result<(), Failure> {
-    let jobs = Jobs::new(runtime.handle().clone(), Notices::direct());
+    let jobs = Jobs::new(runtime.handle().clone(), Notices::direct(), remote.jobs_at_once());
     let mut shell = Shell::new(runtime, remote, output, jobs);
     let outcome = run_lines(&mut shell);
     match outcome {
@@ -124,7 +124,7 @@ fn run_terminal(
     let history = History::load(history.map(Path::to_owned), &mut editor);
     // A terminal that cannot move its cursor has no place above the prompt.
     let notices = editor.create_external_printer().map_or_else(|_| Notices::direct(), Notices::above);
-    let jobs = Jobs::new(runtime.handle().clone(), notices.clone());
+    let jobs = Jobs::new(runtime.handle().clone(), notices.clone(), remote.jobs_at_once());
     let mut shell = Shell::new(runtime, remote, output, jobs);
     let outcome = edit_lines(&mut shell, &mut editor, &history, &shelf, &notices);
     runtime.block_on(shell.jobs.stop());

@@ -118,12 +118,13 @@ pub(super) async fn put(
 
 /// What stands at a remote path and below it, and when it was changed.
 async fn standing(context: &mut Context<'_>, path: &RemotePath) -> Result<HashMap<RemotePath, i64>, Failure> {
-    let client = context.remote.client().await?;
-    let entries: Vec<Entry> = match client.list(path, true).await {
+    let entries: Vec<Entry> = match context.remote.repeat(async |client| client.list(path, true).await).await {
         Ok(listing) => listing.entries,
-        Err(ClientError::Fault(fault)) if fault.code == FaultCode::NotADirectory => vec![client.stat(path).await?],
-        Err(ClientError::Fault(fault)) if fault.code == FaultCode::NotFound => Vec::new(),
-        Err(error) => return Err(error.into()),
+        Err(Failure::Client(ClientError::Fault(fault))) if fault.code == FaultCode::NotADirectory => {
+            vec![context.remote.repeat(async |client| client.stat(path).await).await?]
+        }
+        Err(Failure::Client(ClientError::Fault(fault))) if fault.code == FaultCode::NotFound => Vec::new(),
+        Err(failure) => return Err(failure),
     };
     Ok(entries.into_iter().map(|entry| (entry.path, entry.modified)).collect())
 }
@@ -241,14 +242,13 @@ pub(super) async fn get(
 
 /// The files of a root, and what else is in it.
 async fn entries(context: &mut Context<'_>, root: &GetRoot) -> Result<Vec<Entry>, Failure> {
-    let client = context.remote.client().await?;
     if root.is_tree {
-        match client.list(&root.remote, true).await {
-            Err(ClientError::Fault(fault)) if fault.code == FaultCode::NotADirectory => {}
+        match context.remote.repeat(async |client| client.list(&root.remote, true).await).await {
+            Err(Failure::Client(ClientError::Fault(fault))) if fault.code == FaultCode::NotADirectory => {}
             listing => return Ok(listing?.entries),
         }
     }
-    match client.stat(&root.remote).await? {
+    match context.remote.repeat(async |client| client.stat(&root.remote).await).await? {
         Entry { kind: EntryKind::Directory, path, .. } => {
             Err(Failure::Refused(format!("{path} is a directory; `get -r` takes all that is in it")))
         }

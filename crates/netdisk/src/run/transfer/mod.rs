@@ -30,10 +30,10 @@ pub(super) async fn remote_kind(context: &mut Context<'_>, path: &RemotePath) ->
 }
 
 async fn remote_entry(context: &mut Context<'_>, path: &RemotePath) -> Result<Option<Entry>, Failure> {
-    match context.remote.client().await?.stat(path).await {
+    match context.remote.repeat(async |client| client.stat(path).await).await {
         Ok(entry) => Ok(Some(entry)),
-        Err(ClientError::Fault(fault)) if fault.code == FaultCode::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(Failure::Client(ClientError::Fault(fault))) if fault.code == FaultCode::NotFound => Ok(None),
+        Err(failure) => Err(failure),
     }
 }
 
