@@ -137,6 +137,7 @@ fn ctrl_c_in_a_put_leaves_a_connection_and_a_partial() {
     screen.clear();
     screen.press("put big\r");
     screen.shows("stored /big");
+    screen.ends_with(":/>");
     screen.press("\x04");
     assert!(screen.end().success());
     program.ok(&["get", "big", "back"]);
@@ -161,6 +162,7 @@ fn a_tree_that_waits_says_why_on_the_whole_line() {
     });
     let _server = ServerProcess::start_at(program, scene.data.path(), &address);
     screen.shows("stored 1 file");
+    screen.ends_with(":/>");
     screen.press("\x04");
     assert!(screen.end().success());
 }

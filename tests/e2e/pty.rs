@@ -141,10 +141,17 @@ impl Screen {
         String::from_utf8_lossy(&self.lock().written).into_owned()
     }
 
-    /// Waits until the program has gone.
+    /// Waits until the program has gone. What is pressed before its prompt is there may be lost.
     #[track_caller]
     pub(crate) fn end(mut self) -> ExitStatus {
-        self.child.wait().expect("it ends")
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("its status") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it does not end; the screen is\n{}", rows(&self.lock()).join("\n"));
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
