@@ -75,7 +75,9 @@ fn tab_completes_names_of_the_server_in_the_quotes_they_began_in() {
     screen.clear();
     screen.press("whoa");
     screen.ends_with("> whoami");
-    assert!(screen.written().contains("\x1b[2mmi"), "dim");
+    // Where the keys come faster than they are shown, the hint is drawn at one of the earlier ones and stays.
+    let written = screen.written();
+    assert!((1..=4).any(|typed| written.contains(&format!("\x1b[2m{}", &"whoami"[typed..]))), "dim");
     screen.press("\x05\r");
     screen.shows("alice");
     screen.ends_with(":/>");
