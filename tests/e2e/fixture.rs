@@ -223,6 +223,16 @@ impl ServerProcess {
         rustix::process::Pid::from_child(&self.child)
     }
 
+    /// Ends it as `kill -9` does; it holds the store no more when this returns.
+    pub(crate) fn kill_and_wait(&self) {
+        self.signal(rustix::process::Signal::KILL);
+        let stat = format!("/proc/{}/stat", self.child.id());
+        // What is dead and not waited for yet is a zombie: all that it held is given back.
+        while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+            std::thread::park_timeout(std::time::Duration::from_millis(1));
+        }
+    }
+
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         rustix::process::kill_process(self.pid(), signal).expect("it runs");
     }
