@@ -226,11 +226,9 @@ impl ServerProcess {
     /// Ends it as `kill -9` does; it holds the store no more when this returns.
     pub(crate) fn kill_and_wait(&self) {
         self.signal(rustix::process::Signal::KILL);
-        let stat = format!("/proc/{}/stat", self.child.id());
-        // What is dead and not waited for yet is a zombie: all that it held is given back.
-        while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
-            std::thread::park_timeout(std::time::Duration::from_millis(1));
-        }
+        // Not until the last of its threads is gone is it said to have exited; it stays to be waited for.
+        let exited = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+        rustix::process::waitid(rustix::process::WaitId::Pid(self.pid()), exited).expect("a child");
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
