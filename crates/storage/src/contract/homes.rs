@@ -14,6 +14,19 @@ laws! {
         }
     }
 
+    /// However far the disk is behind: nothing is left out, and nothing overtakes.
+    what_comes_faster_than_it_is_written_keeps_its_order(store) {
+        let home = home(&store).await;
+        let chunks: Vec<Bytes> = (0..100).map(|number: u8| vec![number; 1 + usize::from(number) * 997].into()).collect();
+        let mut upload = home.begin_upload(spec("/f", Existing::Replace)).await.expect("begun");
+        for chunk in &chunks {
+            upload.write(chunk.clone()).await.expect("written");
+        }
+        let content = chunks.concat();
+        upload.commit(Digest::of(&content)).await.expect("whole");
+        assert!(get(&home, "/f").await.expect("stored") == content);
+    }
+
     /// With something shorter too.
     an_upload_overwrites(store) {
         let home = home(&store).await;
