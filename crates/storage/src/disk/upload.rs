@@ -134,6 +134,7 @@ impl Drop for DiskPartialFile {
         {
             staged.end_promise();
             // What can be resumed is free at once: whoever asked for it may be back already.
+            staged.offer();
             if staged.is_slow_to_drop() {
                 drop(runtime.spawn_blocking(move || drop(staged)));
             }
