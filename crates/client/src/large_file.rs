@@ -110,7 +110,7 @@ pub(crate) struct LargeSource<'a> {
 
 enum Next {
     Idle(Box<LargeFile>),
-    Reading(JoinHandle<(Result<Piece, (FaultCode, ClientError)>, Box<LargeFile>)>),
+    Reading(Reading),
     /// The end was reached, or a failure reported.
     Over,
 }
@@ -176,10 +176,10 @@ impl SkippingSource for LargeSource<'_> {
     }
 }
 
-fn read_beside(
-    mut file: Box<LargeFile>,
-    offset: u64,
-) -> JoinHandle<(Result<Piece, (FaultCode, ClientError)>, Box<LargeFile>)> {
+/// A read under way: what it gave, or what the receiver is told and why.
+type Reading = JoinHandle<(Result<Piece, (FaultCode, ClientError)>, Box<LargeFile>)>;
+
+fn read_beside(mut file: Box<LargeFile>, offset: u64) -> Reading {
     tokio::task::spawn_blocking(move || {
         let piece = file.read(offset);
         (piece, file)
