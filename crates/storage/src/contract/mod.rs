@@ -153,8 +153,10 @@ mod accounts;
 mod copies;
 mod homes;
 mod quotas;
+mod uploads;
 
 pub use self::accounts::*;
 pub use self::copies::*;
 pub use self::homes::*;
 pub use self::quotas::*;
+pub use self::uploads::*;
