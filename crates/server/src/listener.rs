@@ -244,7 +244,8 @@ async fn serve<S: AsyncRead + AsyncWrite + Send>(
     }
     .await;
     match served.as_ref().err().map(ConnectionError::as_fault) {
-        None => connection.close().await?,
+        // It may have been sent more than it waited to read: behind a hello of another version, or the fifth refusal.
+        None => connection.close_on_talker().await?,
         Some(fault) => {
             connection.set_deadline(FAREWELL_TIMEOUT);
             // The peer broke the protocol or fell silent: it is told if it still listens.
