@@ -3,6 +3,7 @@
 //! - `fixture`: a server in this process, the program as a process.
 //! - `transfers`, `many`: what the client library does over a real socket.
 //! - `wire`, `openings`, `hostile`: raw bytes against the server, good and bad; `raw` sends them, `tls` inside TLS.
+//! - `round_trips`: how often a command waits for its answer.
 //! - `identity`: certificates and pins. `log`: the log and the audit file. `crowds`: more peers than there is room for.
 //! - `program`, `shell`, `listings`, `globs`: what a person or a script sees.
 //! - `stop`: SIGTERM during uploads. `terminal`, `interactive`: a person at a pseudo-terminal
@@ -43,6 +44,7 @@ mod python;
 mod raw;
 mod relay;
 mod resume;
+mod round_trips;
 mod scripts;
 mod selection;
 mod shell;
