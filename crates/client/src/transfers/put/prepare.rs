@@ -9,9 +9,9 @@ use netdisk_model::Digest;
 use netdisk_protocol::limits::SMALL_LEN;
 use tokio::sync::{mpsc, oneshot};
 
-use super::large::LargeFile;
 use super::{PutJob, Step, What};
 use crate::error::ClientError;
+use crate::large_file::LargeFile;
 use crate::local::modified_ms;
 use crate::stamp::{Links, Stamp, open_regular};
 use crate::transfers::queue::{Batch, Taken};
