@@ -211,7 +211,7 @@ async fn the_same_name_twice_is_one_file() {
 /// Names things in a directory without end.
 fn endless(listener: &TcpListener) {
     let (mut stream, _) = listener.accept().expect("a client");
-    let mut recv = |stream: &mut std::net::TcpStream| -> Value {
+    let recv = |stream: &mut std::net::TcpStream| -> Value {
         let mut len = [0; 4];
         stream.read_exact(&mut len).expect("a header");
         let mut payload = vec![0; u32::from_be_bytes(len) as usize];
