@@ -111,7 +111,8 @@ impl Failure {
     pub(crate) fn of_one(item: Item<'_>, error: &ClientError) -> Self {
         let name = match error {
             // These name the thing themselves.
-            ClientError::Fault(_) | ClientError::BadPath { .. } | ClientError::Local { .. } => None,
+            ClientError::Fault(_) | ClientError::NotLoggedIn(_) => None,
+            ClientError::BadPath { .. } | ClientError::Local { .. } => None,
             ClientError::LocalExists { .. } | ClientError::LocalBusy { .. } | ClientError::Changed { .. } => None,
             _ => Some(item.remote),
         };
@@ -209,7 +210,8 @@ fn exit_name(code: u8) -> &'static str {
 fn client_code(error: &ClientError) -> u8 {
     match error {
         ClientError::Unreachable { .. } | ClientError::NotNetdisk { .. } => 3,
-        ClientError::Connection(ConnectionError::Refused(fault)) | ClientError::Fault(fault) => fault.code.exit_code(),
+        ClientError::Connection(ConnectionError::Refused(fault)) => fault.code.exit_code(),
+        ClientError::Fault(fault) | ClientError::NotLoggedIn(fault) => fault.code.exit_code(),
         ClientError::Connection(_) => 3,
         ClientError::NotTrusted { .. } | ClientError::NotVouchedFor { .. } => 5,
         ClientError::Unexpected(_) => 1,

@@ -133,8 +133,8 @@ struct Getting {
 
 impl Work for Getting {
     async fn once(&self, client: &mut Client) -> Result<(), ClientError> {
-        let window = Window::new(client.window());
-        let Halves { incoming, outgoing, last_id } = client.halves();
+        let Halves { incoming, outgoing, last_id, window } = client.halves().await?;
+        let window = Window::new(window);
         let (to_ask, prepared) = mpsc::channel(1);
         let (to_recv, pending) = mpsc::channel(window.capacity());
         // Aborts are few: one for each large file that cannot be written.

@@ -140,8 +140,8 @@ struct Putting {
 
 impl Work for Putting {
     async fn once(&self, client: &mut Client) -> Result<(), ClientError> {
-        let window = Window::new(client.window());
-        let Halves { incoming, outgoing, last_id } = client.halves();
+        let Halves { incoming, outgoing, last_id, window } = client.halves().await?;
+        let window = Window::new(window);
         // One batch is read while one is sent.
         let (to_send, prepared) = mpsc::channel(1);
         let (to_recv, pending) = mpsc::channel(window.capacity());
