@@ -69,6 +69,14 @@ pub(crate) enum Failure {
     /// The connection was lost over what is shown as it comes.
     #[error("{0}; some of it has been shown already, so it is not begun anew: repeat it for the whole")]
     CutShort(Box<Failure>),
+    /// A line of a script failed.
+    #[error("line {line}: {failure}")]
+    AtLine {
+        /// Which one, from 1.
+        line: u64,
+        /// Why.
+        failure: Box<Failure>,
+    },
     /// A job failed; how has been said.
     #[error("job {number} failed")]
     Job {
@@ -139,7 +147,7 @@ impl Failure {
             Self::Integrity(_) => 8,
             Self::SomeFailed { .. } => 9,
             Self::Interrupted | Self::Dropped => 130,
-            Self::Unsure(failure) | Self::CutShort(failure) => failure.code(),
+            Self::Unsure(failure) | Self::CutShort(failure) | Self::AtLine { failure, .. } => failure.code(),
             Self::Job { code, .. } => *code,
         }
     }
@@ -149,6 +157,7 @@ impl Failure {
         let fault = match self {
             Self::Client(error) | Self::About { error, .. } => error.fault_code(),
             Self::OfOne { fault, .. } => *fault,
+            Self::AtLine { failure, .. } => return failure.name(),
             _ => None,
         };
         fault.map_or_else(|| exit_name(self.code()), |code| code.name())
