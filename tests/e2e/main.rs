@@ -36,6 +36,7 @@ mod log;
 mod mangled;
 mod many;
 mod messenger;
+mod parts;
 mod program;
 mod pty;
 mod python;

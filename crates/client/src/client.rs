@@ -6,7 +6,7 @@ use netdisk_model::{Entry, RemotePath, Token, Usage, UserName};
 use netdisk_protocol::{Connection, ConnectionError, Fault, Incoming, Numbered, Outgoing, Reply, Request};
 
 use crate::caps::{ListingTally, excerpt};
-use crate::dial::{Redial, Stream};
+use crate::dial::{Announced, Redial, Stream};
 use crate::error::ClientError;
 
 /// A user's connection to their home. Requests go one after the other; a fault leaves it usable, an error of which
@@ -28,8 +28,10 @@ pub struct Client {
     token: Option<Token>,
     redial: Option<Redial>,
     last_id: u64,
-    /// Requests that may be under way at once, as the server announced it.
-    window: usize,
+    /// What the server announced.
+    pub(crate) announced: Announced,
+    /// How many of them one large file may use.
+    pub(crate) connections: usize,
     /// It was left in the middle of something.
     is_given_up: bool,
 }
@@ -79,16 +81,18 @@ impl Client {
         redial: Option<Redial>,
         last_id: u64,
     ) -> Self {
-        Self { connection, user, token, redial, last_id, window: 1, is_given_up: false }
+        let announced = Announced { window: 1, parts: false };
+        Self { connection, user, token, redial, last_id, announced, connections: 1, is_given_up: false }
     }
 
-    /// With the window that the server announced.
-    pub(crate) fn with_window(self, window: usize) -> Self {
-        Self { window, ..self }
+    /// With what the server announced.
+    pub(crate) fn with(self, announced: Announced) -> Self {
+        Self { announced, ..self }
     }
 
+    /// Requests that may be under way at once.
     pub(crate) fn window(&self) -> usize {
-        self.window
+        self.announced.window
     }
 
     /// What it takes to send and to receive at once: both halves, and the last id that was given.
@@ -333,10 +337,10 @@ impl Client {
     /// Dials and logs in again in place of a connection that broke.
     pub(crate) async fn reconnect(&mut self) -> Result<(), ClientError> {
         let Some(redial) = &self.redial else { return Err(ConnectionError::Closed.into()) };
-        let Client { connection, last_id, window, .. } = redial.dial(&self.user).await?;
+        let Client { connection, last_id, announced, .. } = redial.dial(&self.user).await?;
         self.connection = connection;
         self.last_id = last_id;
-        self.window = window;
+        self.announced = announced;
         self.is_given_up = false;
         Ok(())
     }

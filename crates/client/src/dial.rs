@@ -9,7 +9,7 @@ use std::time::Duration;
 use netdisk_model::{Fingerprint, Password, Token, UserName};
 use netdisk_protocol::limits::TLS_BUFFER_LEN;
 use netdisk_protocol::{
-    Admission, Connection, ConnectionError, Greeting, Gulp, Numbered, Proof, Reply, VERSION, WireObserver,
+    Admission, Connection, ConnectionError, Greeting, Gulp, Numbered, PARTS, Proof, Reply, VERSION, WireObserver,
 };
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -84,9 +84,9 @@ pub async fn dial_observed(
         if let Some(observer) = &observer {
             connection.observe(observer);
         }
-        let window = greet(&mut connection).await.map_err(|error| odd(endpoint, trust, error))?;
+        let announced = greet(&mut connection).await.map_err(|error| odd(endpoint, trust, error))?;
         let way = Way { endpoint: endpoint.clone(), trust: *trust, observer };
-        Ok(Door { connection, way: Some(way), window })
+        Ok(Door { connection, way: Some(way), announced })
     })
     .await
 }
@@ -105,8 +105,8 @@ pub async fn dial_observed(
 /// [`ClientError::Connection`], or the server's fault.
 pub async fn greet_over<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(stream: S) -> Result<Door, ClientError> {
     let mut connection = Connection::new(Box::new(stream) as Box<dyn Stream>, FRAME_TIMEOUT);
-    let window = greet(&mut connection).await?;
-    Ok(Door { connection, way: None, window })
+    let announced = greet(&mut connection).await?;
+    Ok(Door { connection, way: None, announced })
 }
 
 /// Asks a server for its key, for a person or a policy to decide about. Nothing of the protocol is sent.
@@ -206,13 +206,25 @@ fn no_tls(endpoint: &Endpoint, error: impl fmt::Display) -> ClientError {
     ClientError::NotNetdisk { endpoint: endpoint.clone(), reason }
 }
 
-/// Exchanges hellos; gives the window that the server announces.
-async fn greet(connection: &mut Connection<Box<dyn Stream>>) -> Result<usize, ConnectionError> {
+/// What a server says of itself in its hello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Announced {
+    /// Requests that may be under way at once.
+    pub(crate) window: usize,
+    /// It sends and takes files in parts.
+    pub(crate) parts: bool,
+}
+
+/// Exchanges hellos; gives what the server announces.
+async fn greet(connection: &mut Connection<Box<dyn Stream>>) -> Result<Announced, ConnectionError> {
     let software = concat!("netdisk/", env!("CARGO_PKG_VERSION")).to_owned();
     let hello = Greeting::Hello { version: VERSION, software, limits: None, features: Vec::new() };
     connection.send(&hello).await?;
     match connection.recv::<Greeting>().await?.ok_or(ConnectionError::Closed)? {
-        Greeting::Hello { version: VERSION, limits, .. } => Ok(limits.map_or(1, |limits| limits.window)),
+        Greeting::Hello { version: VERSION, limits, features, .. } => {
+            let parts = features.iter().any(|feature| feature == PARTS);
+            Ok(Announced { window: limits.map_or(1, |limits| limits.window), parts })
+        }
         Greeting::Hello { version, .. } => {
             Err(ConnectionError::NotAMessage(format!("version {version}, where {VERSION} was offered")))
         }
@@ -245,8 +257,7 @@ pub struct Door {
     connection: Connection<Box<dyn Stream>>,
     /// How to come here again.
     way: Option<Way>,
-    /// Requests that may be under way at once.
-    window: usize,
+    announced: Announced,
 }
 
 impl Door {
@@ -339,7 +350,7 @@ impl Door {
             Reply::Welcome { user, token } if reply.id == id && user == *who => {
                 self.connection.admit();
                 let redial = self.way.zip(token.clone().or(used)).map(|(way, token)| Redial { way, token });
-                Ok(Client::new(self.connection, user, token, redial, id).with_window(self.window))
+                Ok(Client::new(self.connection, user, token, redial, id).with(self.announced))
             }
             Reply::Fault(fault) => {
                 // The refusal is what matters; how the farewell goes does not.

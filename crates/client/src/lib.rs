@@ -40,6 +40,7 @@ mod fetch;
 mod local;
 mod observer;
 mod part_file;
+mod parts;
 mod rest;
 mod retry;
 mod stamp;
@@ -60,6 +61,7 @@ pub use observer::{Observer, Progress, Unobserved};
 pub use retry::Retry;
 pub use transfer::{GetTarget, OnExisting, Outcome, PutSource, put};
 pub use transfers::{
-    Ask, End, Existing, Filter, GetRoot, Item, LeftOut, PutRoot, Summary, Transfers, TransfersObserver, numbered,
+    Ask, CONNECTIONS, End, Existing, Filter, GetRoot, Item, LeftOut, PutRoot, Summary, Transfers, TransfersObserver,
+    numbered,
 };
 pub use trust::Trust;

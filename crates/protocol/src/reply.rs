@@ -59,6 +59,9 @@ pub enum Reply {
         /// To `download`: the file.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         entry: Option<Entry>,
+        /// To `download` of a part: what the whole file was stored as, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<Digest>,
     },
     /// To `upload`: stored and on disk.
     Stored {

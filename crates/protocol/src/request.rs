@@ -221,9 +221,12 @@ pub enum Request {
         /// How many bytes the receiver has already.
         #[serde(default)]
         offset: u64,
-        /// Of which version they are.
+        /// Of which version they are; of a part, which version is meant.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         version: Option<Version>,
+        /// Only this part of the file, where the server has [`crate::PARTS`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part: Option<u64>,
     },
 }
 

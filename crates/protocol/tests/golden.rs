@@ -9,11 +9,11 @@ use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 use netdisk_model::{
-    Digest, Entry, EntryKind, KeptLogin, Limits, Password, RemotePath, Token, Usage, UserName, Version,
+    Digest, Entry, EntryKind, KeptLogin, Limits, PART_LEN, Password, RemotePath, Token, Usage, UserName, Version,
 };
 use netdisk_protocol::{
-    Admission, AnnouncedLimits, BodyPart, BodyStart, Fault, FaultCode, Frame, FrameCodec, Greeting, Numbered, Proof,
-    Reply, Request,
+    Admission, AnnouncedLimits, BodyPart, BodyStart, Fault, FaultCode, Frame, FrameCodec, Greeting, Numbered, PARTS,
+    Proof, Reply, Request,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -64,7 +64,10 @@ fn samples() -> Vec<Sample> {
         modified,
         version: Some(version.clone()),
     };
-    let hello = |limits| Greeting::Hello { version: 1, software: software(), limits, features: Vec::new() };
+    let hello = |limits: Option<_>| {
+        let features = if limits.is_some() { vec![PARTS.to_owned()] } else { Vec::new() };
+        Greeting::Hello { version: 1, software: software(), limits, features }
+    };
     let login = |proof, keep| Admission::Login { user: alice().into(), proof, keep };
     let upload = Request::Upload {
         path: path("/a.txt").into(),
@@ -123,20 +126,51 @@ fn samples() -> Vec<Sample> {
         sample("quota", Numbered::new(12, Request::Quota)),
         sample("quota-reply", Numbered::new(12, Reply::Quota(Usage { bytes: 5, files: 1, limits }))),
         sample("upload", Numbered::new(9, upload)),
-        sample("upload-ready", Numbered::new(9, Reply::Ready { offset: 0, entry: None })),
+        sample("upload-ready", Numbered::new(9, Reply::Ready { offset: 0, entry: None, digest: None })),
         sample("stored", Numbered::new(9, Reply::Stored { size: 5, digest, version: version.clone() })),
         sample(
             "download",
-            Numbered::new(10, Request::Download { path: path("/a.txt").into(), offset: 0, version: None }),
+            Numbered::new(10, Request::Download { path: path("/a.txt").into(), offset: 0, version: None, part: None }),
         ),
         sample(
             "download-resumed",
             Numbered::new(
                 10,
-                Request::Download { path: path("/a.txt").into(), offset: 3, version: Some(version.clone()) },
+                Request::Download {
+                    path: path("/a.txt").into(),
+                    offset: 3,
+                    version: Some(version.clone()),
+                    part: None,
+                },
             ),
         ),
-        sample("download-ready", Numbered::new(10, Reply::Ready { offset: 0, entry: Some(file("/a.txt", time)) })),
+        sample(
+            "download-ready",
+            Numbered::new(10, Reply::Ready { offset: 0, entry: Some(file("/a.txt", time)), digest: None }),
+        ),
+        sample(
+            "download-part",
+            Numbered::new(
+                16,
+                Request::Download {
+                    path: path("/film.mkv").into(),
+                    offset: 0,
+                    version: Some(version.clone()),
+                    part: Some(3),
+                },
+            ),
+        ),
+        sample(
+            "download-part-ready",
+            Numbered::new(
+                16,
+                Reply::Ready {
+                    offset: 3 * PART_LEN,
+                    entry: Some(Entry { size: 5 * PART_LEN + 5, ..file("/film.mkv", time) }),
+                    digest: Some(digest),
+                },
+            ),
+        ),
         sample("body-end", Numbered::new(9, BodyPart::End { digest })),
         sample("body-abort", Numbered::new(9, BodyPart::Abort(cancelled))),
         sample("fault", Numbered::new(5, Reply::Fault(not_found))),

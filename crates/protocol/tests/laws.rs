@@ -156,10 +156,11 @@ fn any_request() -> impl Strategy<Value = Request> {
         Just(Request::Quota),
         Just(Request::Sessions),
         ".{0,40}".prop_map(|session| Request::Revoke { session }),
-        (any_path(), 0..1_u64 << 53).prop_map(|(path, offset)| Request::Download {
+        (any_path(), 0..1_u64 << 53, any::<Option<u32>>()).prop_map(|(path, offset, part)| Request::Download {
             path: path.into(),
             offset,
-            version: None
+            version: None,
+            part: part.map(u64::from),
         }),
         upload,
     ]

@@ -157,8 +157,8 @@ impl Session {
                     Err(fault) => Err(fault),
                 }
             }
-            Request::Download { path, offset, version } => {
-                let wanted = Wanted { id, path, offset, version };
+            Request::Download { path, offset, version, part } => {
+                let wanted = Wanted { id, path, offset, version, part };
                 self.download(connection, wanted, &server.stop_bodies()).await?;
                 return Ok(Next::Request);
             }

@@ -100,7 +100,7 @@ pub(crate) async fn recv_upload<S: AsyncRead + AsyncWrite>(
         (Err(fault), BodyStart::Now) => return refuse_body(connection, id, fault).await.map(Err),
     };
     if body == BodyStart::Wait {
-        let ready = Reply::Ready { offset: upload.partial.offset(), entry: None };
+        let ready = Reply::Ready { offset: upload.partial.offset(), entry: None, digest: None };
         connection.send(&Numbered::new(id, ready)).await?;
     }
     Ok(recv_body(connection, id, &mut upload, stop).await?.map(|claimed| (upload, claimed)))

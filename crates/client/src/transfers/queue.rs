@@ -15,6 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::pool::CONNECTIONS_MAX;
+use crate::parts::Together;
+
 /// Most jobs in one batch: so many small files go through the door at once.
 pub(super) const BATCH_LEN_MAX: usize = 64;
 
@@ -49,6 +52,8 @@ struct State<J> {
     is_fed: bool,
     /// Nothing more is to be taken.
     is_stopped: bool,
+    /// Large files that somebody moves in parts: whoever has no job helps.
+    together: Vec<Arc<dyn Together>>,
 }
 
 /// What a worker takes.
@@ -57,6 +62,8 @@ pub(super) enum Batch<J: Clone> {
     Small(Vec<Taken<J>>),
     /// One that takes its time.
     Large(Taken<J>),
+    /// One that somebody else has taken, and that others may help with.
+    Together(Arc<dyn Together>),
 }
 
 impl<J: Clone> Queue<J> {
@@ -70,6 +77,7 @@ impl<J: Clone> Queue<J> {
             workers: 0,
             is_fed: false,
             is_stopped: false,
+            together: Vec::new(),
         };
         Arc::new(Self { state: Mutex::new(state), changed: Notify::new() })
     }
@@ -121,17 +129,28 @@ impl<J: Clone> Queue<J> {
         self.state().is_settled()
     }
 
-    /// Waits until there is work for one more worker; false when there will be none. Cancel safe.
-    pub(super) async fn has_plenty(&self) -> bool {
+    /// Lets others help with a large file; for as long as what this gives is held.
+    pub(super) fn share(self: &Arc<Self>, shared: Arc<dyn Together>) -> Lent<J> {
+        self.state().together.push(shared.clone());
+        self.changed.notify_waiters();
+        Lent { shared, queue: self.clone() }
+    }
+
+    /// Waits until there is work for one more worker. Cancel safe.
+    pub(super) async fn has_plenty(&self) -> Plenty {
         loop {
             let changed = self.changed.notified();
             {
                 let state = self.state();
                 if state.is_stopped || state.is_settled() {
-                    return false;
+                    return Plenty::Never;
+                }
+                // A part for each connection, and some more: then they are dialled at once, not one after the other.
+                if state.together.iter().any(|shared| shared.board().untaken() > 2 * CONNECTIONS_MAX as u64) {
+                    return Plenty::ForAll;
                 }
                 if state.fresh.len() + state.returned.len() >= PLENTY_LEN || state.large_taken > 0 && state.has_more() {
-                    return true;
+                    return Plenty::ForOne;
                 }
             }
             changed.await;
@@ -167,6 +186,7 @@ impl<J: Clone> Queue<J> {
                 return Some(match picked {
                     Picked::Small(jobs) => Batch::Small(jobs.into_iter().map(|job| taken(job, false)).collect()),
                     Picked::Large(job) => Batch::Large(taken(job, true)),
+                    Picked::Together(shared) => Batch::Together(shared),
                 });
             }
             changed.await;
@@ -178,9 +198,32 @@ impl<J: Clone> Queue<J> {
     }
 }
 
+/// Whether there is work for more workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plenty {
+    /// There will be none.
+    Never,
+    ForOne,
+    /// For as many as there may be.
+    ForAll,
+}
+
+/// A file with which others help until this is dropped.
+pub(super) struct Lent<J: Clone> {
+    shared: Arc<dyn Together>,
+    queue: Arc<Queue<J>>,
+}
+
+impl<J: Clone> Drop for Lent<J> {
+    fn drop(&mut self) {
+        self.queue.state().together.retain(|shared| !Arc::ptr_eq(shared, &self.shared));
+    }
+}
+
 enum Picked<J> {
     Small(Vec<J>),
     Large(J),
+    Together(Arc<dyn Together>),
 }
 
 impl<J> State<J> {
@@ -204,7 +247,10 @@ impl<J> State<J> {
         let from = if self.returned.is_empty() { &mut self.fresh } else { &mut self.returned };
         let jobs: Vec<J> = from.drain(..from.len().min(BATCH_LEN_MAX)).collect();
         self.taken += jobs.len();
-        (!jobs.is_empty()).then_some(Picked::Small(jobs))
+        if !jobs.is_empty() {
+            return Some(Picked::Small(jobs));
+        }
+        self.together.iter().find(|shared| !shared.board().is_over()).cloned().map(Picked::Together)
     }
 }
 

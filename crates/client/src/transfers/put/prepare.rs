@@ -50,6 +50,8 @@ pub(super) async fn prepare(shared: &Arc<Shared<PutJob>>, to_send: mpsc::Sender<
         let is_wanted = match batch {
             Batch::Small(jobs) => small(shared, jobs, &to_send).await,
             Batch::Large(taken) => large(shared, taken, &to_send).await,
+            // Nobody shares an upload.
+            Batch::Together(_) => true,
         };
         if !is_wanted {
             return;

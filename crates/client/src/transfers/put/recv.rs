@@ -122,7 +122,7 @@ impl Receiver<'_> {
         flight: &Flight,
     ) -> Result<(), ClientError> {
         let mut reply = self.reply(id, None).await?;
-        if let Reply::Ready { offset, entry: None } = reply
+        if let Reply::Ready { offset, entry: None, .. } = reply
             && offset <= size
             && let Some(go) = go.take()
         {
