@@ -3,6 +3,7 @@
 //! First try, retry and resume are one code path: an attempt asks the receiver for its offset and goes on from there.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use netdisk_model::{Digest, RemotePath};
 use netdisk_protocol::{BodyStart, FaultCode, Request};
@@ -15,6 +16,7 @@ use crate::error::ClientError;
 use crate::exchange::Stored;
 use crate::local::{ReaderSource, modified_ms};
 use crate::observer::Observer;
+use crate::parts::{self, Announced, Failed, SHARED_LEN_MIN};
 use crate::retry::Retry;
 use crate::stamp::{Links, Stamp, open_regular};
 
@@ -104,35 +106,47 @@ pub async fn put(
     observer: &dyn Observer,
     cancel: &CancellationToken,
 ) -> Result<Outcome, ClientError> {
-    let request = |size, modified, resume| Request::Upload {
+    let request = |size, modified, resume, body| Request::Upload {
         path: path.clone().into(),
         size,
         modified,
         create: existing == OnExisting::Refuse,
         resume,
-        body: BodyStart::Wait,
+        body,
     };
     let local = match source {
         PutSource::File(local) => local,
         PutSource::Stream(stream) => {
             let mut source = ReaderSource::new(stream, "the stream".into(), observer);
-            let stored = client.upload(request(None, None, None), &mut source, cancel).await;
+            let stored = client.upload(request(None, None, None, BodyStart::Wait), &mut source, cancel).await;
             return stored.map(Outcome::from).map_err(|error| source.failure_or(error));
         }
     };
     let mut retry = Retry::new(observer, cancel);
     let (mut mismatches, mut changes) = (0, 0);
+    let mut in_parts = client.can_share() && client.connections() > 1;
     loop {
         let opened = local.clone();
         let opened = run_blocking(move || open_regular(&opened, Links::Follow)).await;
         let (file, metadata) = opened.map_err(ClientError::local(&local))?;
         let stamp = Stamp::of(&metadata);
-        let request = request(Some(stamp.size), modified_ms(&metadata), stamp.resume_key());
-        let source = ReaderSource::of_file(file, stamp, local.clone(), observer);
-        let mut source = source.map_err(ClientError::local(&local))?;
-        let error = match client.upload(request, &mut source, cancel).await {
-            Ok(stored) => return Ok(stored.into()),
-            Err(error) => source.failure_or(error),
+        let request = |body| request(Some(stamp.size), modified_ms(&metadata), stamp.resume_key(), body);
+        let error = if in_parts && stamp.size >= SHARED_LEN_MIN {
+            let announced = Announced { file: Arc::new(file), stamp, path: local.clone() };
+            match parts::send(client, request(BodyStart::Parts), announced, observer, cancel).await {
+                Ok(stored) => return Ok(stored.into()),
+                Err(Failed { error, came_on }) => {
+                    in_parts = came_on;
+                    error
+                }
+            }
+        } else {
+            let source = ReaderSource::of_file(file, stamp, local.clone(), observer);
+            let mut source = source.map_err(ClientError::local(&local))?;
+            match client.upload(request(BodyStart::Wait), &mut source, cancel).await {
+                Ok(stored) => return Ok(stored.into()),
+                Err(error) => source.failure_or(error),
+            }
         };
         match error {
             // What the server had kept may have been spoilt; it has thrown it away.
@@ -140,6 +154,10 @@ pub async fn put(
             // Whoever wrote into it may be done now.
             ClientError::Changed { .. } if changes == 0 => changes += 1,
             error => retry.reconnect(client, error).await?,
+        }
+        // It may have been left in the middle of something.
+        if client.is_closed() && client.can_reconnect() {
+            client.reconnect().await?;
         }
     }
 }

@@ -77,6 +77,7 @@ fn samples() -> Vec<Sample> {
         resume: Some("4f3a2b".parse().expect("a key")),
         body: BodyStart::Wait,
     };
+    let upload_name = || "c2f04c5e13a94b0d8f6be6de1c7a9b35".to_owned();
     let limits = Limits { bytes: Some(1_000_000_000), files: None };
     let not_found = Fault::new(FaultCode::NotFound, "nothing stands at /docs");
     let no_frame = Fault::new(FaultCode::BadRequest, "a payload that begins with byte 0x47 is no frame");
@@ -128,6 +129,24 @@ fn samples() -> Vec<Sample> {
         sample("upload", Numbered::new(9, upload)),
         sample("upload-ready", Numbered::new(9, Reply::Ready { offset: 0, entry: None, digest: None })),
         sample("stored", Numbered::new(9, Reply::Stored { size: 5, digest, version: version.clone() })),
+        sample(
+            "upload-parts",
+            Numbered::new(
+                17,
+                Request::Upload {
+                    path: path("/film.mkv").into(),
+                    size: Some(5 * PART_LEN + 5),
+                    modified: Some(time),
+                    create: false,
+                    resume: Some("4f3a2b".parse().expect("a key")),
+                    body: BodyStart::Parts,
+                },
+            ),
+        ),
+        sample("upload-opened", Numbered::new(17, Reply::Opened { upload: upload_name(), offset: 2 * PART_LEN })),
+        sample("part", Numbered::new(18, Request::Part { upload: upload_name(), part: 4 })),
+        sample("finish", Numbered::new(19, Request::Finish { upload: upload_name(), digest: Some(digest) })),
+        sample("finish-given-up", Numbered::new(20, Request::Finish { upload: upload_name(), digest: None })),
         sample(
             "download",
             Numbered::new(10, Request::Download { path: path("/a.txt").into(), offset: 0, version: None, part: None }),

@@ -95,7 +95,7 @@ pub(crate) async fn recv_upload<S: AsyncRead + AsyncWrite>(
 ) -> Result<Result<(Upload, Digest), Fault>, ConnectionError> {
     let mut upload = match (upload, body) {
         (Ok(upload), _) => upload,
-        (Err(fault), BodyStart::Wait) => return Ok(Err(fault)),
+        (Err(fault), BodyStart::Wait | BodyStart::Parts) => return Ok(Err(fault)),
         // The body is on its way and must be taken off the wire.
         (Err(fault), BodyStart::Now) => return refuse_body(connection, id, fault).await.map(Err),
     };

@@ -26,7 +26,7 @@ pub const PARTS_AHEAD_MAX: u64 = 256;
 
 /// An unfinished upload in parts. Dropped, it is given up.
 #[async_trait]
-pub trait PartedFile: Send {
+pub trait PartedFile: Send + Sync {
     /// How many bytes are there already, in whole parts and without a gap.
     fn offset(&self) -> u64;
 

@@ -69,19 +69,25 @@ impl Board {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            {
-                let mut state = self.state();
-                if state.is_over() {
-                    return None;
-                }
-                if let Some(number) = state.pick()
-                    && let Some((offset, len)) = state.parts.place(number)
-                {
-                    return Some(TakenPart { board: self.clone(), number, offset, len, moved: 0, is_done: false });
-                }
+            if let Some(taken) = self.try_take() {
+                return Some(taken);
+            }
+            if self.is_over() {
+                return None;
             }
             changed.await;
         }
+    }
+
+    /// Takes the next part, if there is one now.
+    pub(crate) fn try_take(self: &Arc<Self>) -> Option<TakenPart> {
+        let mut state = self.state();
+        if state.is_over() {
+            return None;
+        }
+        let number = state.pick()?;
+        let (offset, len) = state.parts.place(number)?;
+        Some(TakenPart { board: self.clone(), number, offset, len, moved: 0, is_done: false })
     }
 
     /// Waits until nothing more is to be done. Cancel safe.

@@ -16,6 +16,8 @@ mod board;
 mod fetch;
 mod get;
 mod kept;
+mod put;
+mod send;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,8 @@ pub(crate) use self::board::Board;
 pub(crate) use self::fetch::{Fetched, fetch};
 pub(crate) use self::get::SharedGet;
 pub(crate) use self::kept::Kept;
+pub(crate) use self::put::SharedPut;
+pub(crate) use self::send::{Announced, Failed, finish, open, send};
 use crate::client::{Another, Client};
 use crate::error::ClientError;
 use crate::transfers::CONNECTIONS_MAX;
@@ -90,10 +94,7 @@ pub(crate) async fn together<T: Together + 'static>(
     for _ in 1..connections {
         others.spawn(help(another.clone(), shared.clone()));
     }
-    let worked = tokio::select! {
-        worked = alone(client, &**shared) => worked,
-        () = shared.board().watch(tell) => Ok(()),
-    };
+    let worked = watched(client, &**shared, tell).await;
     let leave = async { while others.join_next().await.is_some() {} };
     if timeout(LEAVE_TIMEOUT, leave).await.is_err() {
         others.shutdown().await;
@@ -101,8 +102,23 @@ pub(crate) async fn together<T: Together + 'static>(
     worked
 }
 
-/// Moves a file over this connection; others may help. Where it fails, so do they.
-pub(crate) async fn alone(client: &mut Client, shared: &dyn Together) -> Result<(), ClientError> {
+/// Moves a file over this connection; others may help. Where it fails, so do they. Tells how many bytes have moved.
+pub(crate) async fn watched(
+    client: &mut Client,
+    shared: &dyn Together,
+    tell: impl Fn(u64) + Sync,
+) -> Result<(), ClientError> {
+    let worked = tokio::select! {
+        worked = alone(client, shared) => worked,
+        () = shared.board().watch(&tell) => Ok(()),
+    };
+    if worked.is_ok() {
+        tell(shared.board().contiguous_len());
+    }
+    worked
+}
+
+async fn alone(client: &mut Client, shared: &dyn Together) -> Result<(), ClientError> {
     let worked = shared.work(client).await;
     if worked.is_err() {
         client.give_up();

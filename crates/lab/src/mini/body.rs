@@ -34,6 +34,7 @@ pub(super) async fn upload(
             Ok(path)
         }
         (Ok(path), BodyStart::Now) => Ok(path),
+        (_, BodyStart::Parts) => return Err(Broken::Protocol("parts, which nobody offered".to_owned())),
         (Err(fault), BodyStart::Wait) => return Ok(Err(fault)),
         (Err(fault), BodyStart::Now) => {
             wire.send(id, BodyPart::Abort(fault.clone())).await?;

@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::error::ClientError;
 use crate::observer::Progress;
 use crate::part_file::{PartFile, Place};
-use crate::parts::{Kept, SHARED_LEN_MIN, SharedGet, Together as _, alone};
+use crate::parts::{Kept, SHARED_LEN_MIN, SharedGet, Together as _, watched};
 use crate::transfer::{OnExisting, Outcome};
 use crate::transfers::queue::Taken;
 use crate::transfers::report::{End, Shown as _};
@@ -89,10 +89,7 @@ impl Getting {
         let lent = self.shared.queue.share(shared.clone());
         let observer = &self.shared.report.observer;
         let tell = |position| observer.progress(taken.item(), Progress { position, size: Some(size) });
-        let moved = tokio::select! {
-            moved = alone(client, &*shared) => moved,
-            () = shared.board().watch(tell) => Ok(()),
-        };
+        let moved = watched(client, &*shared, tell).await;
         drop(lent);
         let closing = shared.clone();
         let closed = self.shared.door.run(move || closing.close()).await;

@@ -1,106 +1,16 @@
-//! Large files over several connections: whole or not at all, whatever is cut, changed or damaged meanwhile.
+//! Down: whole or not at all, whatever is cut, changed or damaged meanwhile.
 
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use netdisk_client::{
-    Client, ClientError, Destination, Existing, GetRoot, GetTarget, Observer, OnExisting, Outcome, Progress, Summary,
-    Transfers, Unobserved, get,
-};
+use netdisk_client::{ClientError, Observer, OnExisting, Outcome, Progress, Unobserved};
 use netdisk_model::{Digest, PART_LEN};
 use netdisk_protocol::FaultCode;
-use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::fixture::{TestServer, content, path};
-use crate::relay::Relay;
-
-/// More than it takes to be shared, and no whole number of parts.
-const SIZE: usize = 20_000_001;
-/// Bytes that pass before the first of a file do: handshakes, logins.
-const OPENING: u64 = 10_000;
-/// Room for what is neither file nor asked for again: handshakes, messages, records, parts under way.
-const OVERHEAD: u64 = 500_000;
-
-struct Scene {
-    server: TestServer,
-    relay: Relay,
-    client: Client,
-    folder: TempDir,
-}
-
-impl Scene {
-    async fn new() -> Self {
-        let server = TestServer::tls().await;
-        let relay = Relay::to(server.address).await;
-        let client = relay.client(&server).await;
-        let mut scene = Self { server, relay, client, folder: tempfile::tempdir().expect("a temporary directory") };
-        scene.cut(&[]).await;
-        scene
-    }
-
-    fn local(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// A connection that is cut, and the next ones with it, after so many bytes each.
-    async fn cut(&mut self, cuts: &[u64]) {
-        self.relay.cut_next(cuts);
-        self.client = self.relay.client_again(&self.server).await;
-        self.client.use_connections(4);
-        self.relay.take_passed();
-    }
-
-    /// Puts a file on the server by hand, of which no digest is known.
-    fn lay(&self, bytes: &[u8]) {
-        fs::write(self.server.files("alice").join("f"), bytes).expect("written");
-    }
-
-    async fn try_get(&mut self, observer: &dyn Observer, cancel: &CancellationToken) -> Result<Outcome, ClientError> {
-        let target = GetTarget::File(self.local("back"));
-        get(&mut self.client, &path("/f"), target, OnExisting::Replace, observer, cancel).await
-    }
-
-    async fn get(&mut self) -> Outcome {
-        self.try_get(&Unobserved, &CancellationToken::new()).await.expect("fetched")
-    }
-
-    async fn get_tree(&mut self) -> Summary {
-        let destination = Destination::open(self.folder.path()).expect("a folder");
-        let root = GetRoot { remote: path("/"), at: path("/tree"), is_tree: true };
-        let transfers = Transfers::new(&mut self.client).existing(Existing::Replace);
-        transfers.get(destination, vec![root]).await.expect("no end of the connection")
-    }
-
-    #[track_caller]
-    fn assert_is_back(&self, bytes: &[u8]) {
-        assert!(fs::read(self.local("back")).expect("there") == bytes, "byte for byte");
-        assert_eq!(fs::read_dir(self.folder.path()).expect("there").count(), 1, "no part file is left");
-    }
-}
-
-/// Notes how far it came, and that it never went back.
-#[derive(Default)]
-struct Positions(AtomicU64);
-
-impl Observer for Positions {
-    fn progress(&self, progress: Progress) {
-        assert!(self.0.fetch_max(progress.position, Ordering::SeqCst) <= progress.position);
-    }
-}
-
-/// Stops when half has come.
-struct CancelHalfWay(CancellationToken);
-
-impl Observer for CancelHalfWay {
-    fn progress(&self, progress: Progress) {
-        if progress.size.is_some_and(|size| progress.position > size / 2) {
-            self.0.cancel();
-        }
-    }
-}
+use super::{CancelHalfWay, OPENING, OVERHEAD, Positions, SIZE, Scene};
+use crate::fixture::{content, path};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_file_comes_over_several_connections() {
