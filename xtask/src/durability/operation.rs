@@ -74,7 +74,11 @@ impl Content {
         if rng.u32(..100) < 90 {
             return Self::small(rng);
         }
-        let len = rng.usize(1 << 20..3 << 20);
+        let len = match rng.u32(..10) {
+            // From a file, these go in parts over several connections.
+            0 => rng.usize(8 << 20..10 << 20),
+            _ => rng.usize(1 << 20..3 << 20),
+        };
         Self::new(rng.u64(..), len)
     }
 
