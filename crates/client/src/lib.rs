@@ -37,6 +37,7 @@ mod endpoint;
 mod error;
 mod exchange;
 mod fetch;
+mod large_file;
 mod local;
 mod observer;
 mod part_file;

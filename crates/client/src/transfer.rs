@@ -3,7 +3,6 @@
 //! First try, retry and resume are one code path: an attempt asks the receiver for its offset and goes on from there.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use netdisk_model::{Digest, RemotePath};
 use netdisk_protocol::{BodyStart, FaultCode, Request};
@@ -14,11 +13,12 @@ use crate::client::Client;
 use crate::door::run_blocking;
 use crate::error::ClientError;
 use crate::exchange::Stored;
-use crate::local::{ReaderSource, modified_ms};
+use crate::large_file::{LargeFile, LargeSource};
+use crate::local::ReaderSource;
 use crate::observer::Observer;
-use crate::parts::{self, Announced, Failed, SHARED_LEN_MIN};
+use crate::parts::{self, Failed, SHARED_LEN_MIN};
 use crate::retry::Retry;
-use crate::stamp::{Links, Stamp, open_regular};
+use crate::stamp::Links;
 
 /// What happens to a file that stands where another goes.
 ///
@@ -127,13 +127,11 @@ pub async fn put(
     let mut in_parts = client.can_share() && client.connections() > 1;
     loop {
         let opened = local.clone();
-        let opened = run_blocking(move || open_regular(&opened, Links::Follow)).await;
-        let (file, metadata) = opened.map_err(ClientError::local(&local))?;
-        let stamp = Stamp::of(&metadata);
-        let request = |body| request(Some(stamp.size), modified_ms(&metadata), stamp.resume_key(), body);
-        let error = if in_parts && stamp.size >= SHARED_LEN_MIN {
-            let announced = Announced { file: Arc::new(file), stamp, path: local.clone() };
-            match parts::send(client, request(BodyStart::Parts), announced, observer, cancel).await {
+        let file = run_blocking(move || LargeFile::open(&opened, Links::Follow)).await?;
+        let request = |body| request(Some(file.size()), file.modified(), file.resume_key(), body);
+        let error = if in_parts && file.size() >= SHARED_LEN_MIN {
+            let request = request(BodyStart::Parts);
+            match parts::send(client, request, file.announced(), observer, cancel).await {
                 Ok(stored) => return Ok(stored.into()),
                 Err(Failed { error, came_on }) => {
                     in_parts = came_on;
@@ -141,9 +139,9 @@ pub async fn put(
                 }
             }
         } else {
-            let source = ReaderSource::of_file(file, stamp, local.clone(), observer);
-            let mut source = source.map_err(ClientError::local(&local))?;
-            match client.upload(request(BodyStart::Wait), &mut source, cancel).await {
+            let request = request(BodyStart::Wait);
+            let mut source = LargeSource::new(file, observer);
+            match client.upload(request, &mut source, cancel).await {
                 Ok(stored) => return Ok(stored.into()),
                 Err(error) => source.failure_or(error),
             }

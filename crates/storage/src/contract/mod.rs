@@ -22,7 +22,8 @@ macro_rules! storage_contract {
         $crate::storage_contract! { $open;
             registration_makes_an_empty_home, a_name_is_taken_once, weak_passwords_are_refused,
             refusals_do_not_say_which_half_was_wrong, tokens_work_until_revoked, tokens_are_their_users_alone, kept_logins_are_listed_and_revoked, an_invitation_serves_once,
-            homes_are_apart, all_sizes_come_back, an_upload_overwrites, whole_files_are_stored_in_their_order, parts_make_the_digest_of_the_whole, parts_come_in_any_order, parts_come_at_the_same_time, each_part_is_checked,
+            homes_are_apart, all_sizes_come_back,
+            what_comes_faster_than_it_is_written_keeps_its_order, an_upload_overwrites, whole_files_are_stored_in_their_order, parts_make_the_digest_of_the_whole, parts_come_in_any_order, parts_come_at_the_same_time, each_part_is_checked,
             a_part_is_taken_over, parts_that_are_not_the_whole_store_nothing, what_is_there_without_a_gap_is_kept,
             parts_go_on_behind_a_plain_upload, two_uploads_in_parts_are_apart, uploads_in_parts_take_room,
             not_every_upload_comes_in_parts, parts_do_not_run_ahead, what_was_opened_stays_as_it_was,
@@ -82,17 +83,14 @@ fn resumable(size: u64, key: &str) -> UploadSpec {
     }
 }
 
-/// Sends the beginning of an upload and drops it, until it is kept: where its last writer is not done with it yet, what comes
-/// may be thrown away.
+/// Sends of an upload what is not kept of its beginning, drops it, and waits until all of that is kept: its writer may not be
+/// done with it yet.
 async fn interrupt(home: &Arc<dyn Home>, spec: UploadSpec, beginning: &'static [u8]) {
-    loop {
-        let mut partial = home.begin_upload(spec.clone()).await.expect("begun");
-        let kept = usize::try_from(partial.offset()).expect("short");
-        if kept == beginning.len() {
-            return;
-        }
-        partial.write(Bytes::from_static(&beginning[kept..])).await.expect("written");
-        drop(partial);
+    let mut partial = home.begin_upload(spec.clone()).await.expect("begun");
+    let kept = usize::try_from(partial.offset()).expect("short");
+    partial.write(Bytes::from_static(&beginning[kept..])).await.expect("written");
+    drop(partial);
+    while home.begin_upload(spec.clone()).await.expect("begun").offset() < beginning.len() as u64 {
         tokio::task::yield_now().await;
     }
 }
@@ -161,9 +159,11 @@ mod copies;
 mod homes;
 mod parts;
 mod quotas;
+mod uploads;
 
 pub use self::accounts::*;
 pub use self::copies::*;
 pub use self::homes::*;
 pub use self::parts::*;
 pub use self::quotas::*;
+pub use self::uploads::*;

@@ -1,45 +1,39 @@
 //! A large file of a transfer of many, in parts: this connection opens the upload, and those that have nothing else to do
 //! help.
 
-use std::sync::Arc;
-
 use netdisk_protocol::{BodyStart, ConnectionError, FaultCode, Request};
 
-use super::prepare::links;
 use super::recv::failed;
 use super::send::creates;
 use super::{PutJob, Putting, What};
 use crate::client::Client;
 use crate::error::ClientError;
-use crate::local::modified_ms;
+use crate::large_file::LargeFile;
+
 use crate::observer::Progress;
 use crate::parts::{Announced, SharedPut, Together as _, finish, open, watched};
-use crate::stamp::{Stamp, open_regular};
 use crate::transfer::Outcome;
 use crate::transfers::queue::Taken;
 use crate::transfers::report::{End, Shown as _};
 
 impl Putting {
     /// Stores a large file; an error is one of the connection, and the job is back by then.
-    pub(super) async fn store_apart(&self, client: &mut Client, mut taken: Taken<PutJob>) -> Result<(), ClientError> {
-        let (path, links) = (taken.local.clone(), links(&taken));
-        let opened = self.shared.door.run(move || open_regular(&path, links)).await;
-        let (file, metadata) = match opened.map_err(ClientError::local(&taken.local)) {
-            Ok(opened) => opened,
-            Err(error) => return failed(&self.shared, taken, error),
-        };
-        let stamp = Stamp::of(&metadata);
-        self.shared.report.observer.began(taken.item(), stamp.size);
+    pub(super) async fn store_apart(
+        &self,
+        client: &mut Client,
+        mut taken: Taken<PutJob>,
+        file: Box<LargeFile>,
+    ) -> Result<(), ClientError> {
+        self.shared.report.observer.began(taken.item(), file.size());
         let request = Request::Upload {
             path: taken.remote.clone().into(),
-            size: Some(stamp.size),
-            modified: modified_ms(&metadata),
+            size: Some(file.size()),
+            modified: file.modified(),
             create: creates(&taken),
-            resume: stamp.resume_key(),
+            resume: file.resume_key(),
             body: BodyStart::Parts,
         };
-        let announced = Announced { file: Arc::new(file), stamp, path: taken.local.clone() };
-        let (stored, came_on) = self.together(client, &taken, request, announced).await;
+        let (stored, came_on) = self.together(client, &taken, request, file.announced()).await;
         let error = match stored {
             Ok(outcome) => {
                 self.shared.report.settle(taken, End::Done(outcome));

@@ -5,11 +5,9 @@
 //! - [`prepare`]: reads and hashes local files, a batch at a time.
 //! - [`send`]: requests and bodies, one behind the other.
 //! - [`recv`]: their replies, in the same order, and what they mean.
-//! - [`large`]: files that are sent piece by piece, behind what the server has of them.
 
 mod apart;
 mod find;
-mod large;
 mod prepare;
 mod recv;
 mod send;
@@ -31,6 +29,7 @@ use super::window::Window;
 use super::worker::{self, Work};
 use crate::client::{Client, Halves};
 use crate::error::ClientError;
+use crate::large_file::LargeFile;
 use crate::parts::{self, Together};
 use crate::transfer::OnExisting;
 
@@ -145,7 +144,7 @@ async fn find(
 /// What stands behind or beside the pipeline of a connection.
 enum Apart {
     /// A large file, to be shared with others.
-    Own(Taken<PutJob>),
+    Own(Taken<PutJob>, Box<LargeFile>),
     /// Somebody else's.
     Help(Arc<dyn Together>),
 }
@@ -162,7 +161,7 @@ impl Work for Putting {
         loop {
             match self.pipeline(client).await? {
                 None => return Ok(()),
-                Some(Apart::Own(taken)) => Box::pin(self.store_apart(client, taken)).await?,
+                Some(Apart::Own(taken, file)) => Box::pin(self.store_apart(client, taken, file)).await?,
                 Some(Apart::Help(shared)) => parts::help_with(client, &*shared).await?,
             }
         }

@@ -9,9 +9,9 @@ use netdisk_model::Digest;
 use netdisk_protocol::limits::SMALL_LEN;
 use tokio::sync::{mpsc, oneshot};
 
-use super::large::LargeFile;
 use super::{Apart, PutJob, Putting, Step, What};
 use crate::error::ClientError;
+use crate::large_file::LargeFile;
 use crate::local::modified_ms;
 use crate::parts::SHARED_LEN_MIN;
 use crate::stamp::{Links, Stamp, open_regular};
@@ -53,7 +53,7 @@ pub(super) async fn prepare(putting: &Putting, to_send: mpsc::Sender<Vec<Prepare
             Batch::Small(jobs) => small(shared, jobs, &to_send).await,
             Batch::Large(taken) => match open(shared, taken).await {
                 None => true,
-                Some((taken, file)) if putting.goes_apart(&taken, &file) => return Some(Apart::Own(taken)),
+                Some((taken, file)) if putting.goes_apart(&taken, &file) => return Some(Apart::Own(taken, file)),
                 Some((taken, file)) => large(taken, file, &to_send).await,
             },
             Batch::Together(shared) => return Some(Apart::Help(shared)),
@@ -138,7 +138,7 @@ fn read_some(shared: &Shared<PutJob>, mut jobs: VecDeque<Taken<PutJob>>) -> (Vec
 }
 
 /// A person's own link is followed, one in a tree is not.
-pub(super) fn links(job: &PutJob) -> Links {
+fn links(job: &PutJob) -> Links {
     if job.what == (What::File { is_root: true }) { Links::Follow } else { Links::Refuse }
 }
 
