@@ -44,7 +44,7 @@ impl Session {
                 }
                 Err(error) => Err(refusal::of_path(error)),
             };
-            self.send_file(connection, id, opened, stop).await?;
+            self.send_file(connection, id, opened, part, stop).await?;
             return connection.flush().await;
         }
         let (mut requests, mut paths) = (Vec::new(), Vec::new());
@@ -62,7 +62,7 @@ impl Session {
                 Some(Err(error)) => Err(refusal::of_storage(&path, &error)),
                 None => Err(refusal::internal(&"a file without an outcome")),
             });
-            self.send_file(connection, id, opened, stop).await?;
+            self.send_file(connection, id, opened, None, stop).await?;
         }
         connection.flush().await
     }
@@ -104,6 +104,7 @@ impl Session {
         connection: &mut Connection<S>,
         id: u64,
         opened: Result<(RemotePath, u64, Box<dyn StoredFile>), Fault>,
+        part: Option<u64>,
         stop: &Stop,
     ) -> Result<(), ConnectionError> {
         let (path, offset, file) = match opened {
@@ -117,6 +118,10 @@ impl Session {
         let sent = feed_body(connection, id, &mut download, stop).await?;
         let path = &download.path;
         match sent {
+            // One file, one line.
+            Ok(_) if part.is_some_and(|part| part > 0) => {
+                tracing::debug!(peer = %self.peer, %user, ?path, part, "sent")
+            }
             Ok(digest) => tracing::info!(peer = %self.peer, %user, ?path, %digest, "sent"),
             Err(fault) => tracing::info!(peer = %self.peer, %user, ?path, code = %fault.code, "not sent"),
         }

@@ -18,10 +18,16 @@ use crate::listener::Server;
 use crate::refusal;
 use crate::session::Session;
 
+/// Whose upload it is, and its name.
+type Key = (UserName, String);
+
+/// Where it goes, and what takes its parts.
+type Takers = HashMap<Key, (RemotePath, Arc<dyn PartTaker>)>;
+
 /// Uploads that are open: as many at most as there are sessions.
 #[derive(Debug, Default)]
 pub(crate) struct OpenUploads {
-    takers: Mutex<HashMap<(UserName, String), (RemotePath, Arc<dyn PartTaker>)>>,
+    takers: Mutex<Takers>,
 }
 
 impl OpenUploads {
@@ -30,14 +36,14 @@ impl OpenUploads {
         self.lock().get(&(user.clone(), upload.to_owned())).cloned()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(UserName, String), (RemotePath, Arc<dyn PartTaker>)>> {
+    fn lock(&self) -> MutexGuard<'_, Takers> {
         self.takers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// An upload that a session has opened. Dropped, it is given up.
 pub(crate) struct OpenUpload {
-    key: (UserName, String),
+    key: Key,
     path: RemotePath,
     file: Option<Box<dyn PartedFile>>,
     open: Arc<OpenUploads>,

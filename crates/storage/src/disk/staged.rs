@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::sync::Arc;
 
-use netdisk_model::{Digest, PART_LEN, PartHasher};
-use rustix::fs::{AtFlags, OFlags, SeekFrom, Timespec, Timestamps};
+use netdisk_model::{Digest, PartHasher};
+use rustix::fs::{AtFlags, OFlags, Timespec, Timestamps};
 use tokio::sync::oneshot;
 
 use super::confined::FILE_MODE;
@@ -171,7 +171,7 @@ impl Staged {
     /// How many bytes are there already.
     fn kept(&self) -> Result<u64, StorageError> {
         let file = self.copied_from.as_ref().map_or(&self.file, |(theirs, _)| theirs);
-        let (len, kept) = (file.metadata()?.len(), contiguous_len(file)?);
+        let (len, kept) = (file.metadata()?.len(), staging::contiguous_len(file)?);
         let kept = if self.spec.size.is_some_and(|size| len > size) { 0 } else { kept };
         if self.copied_from.is_none() && kept < len {
             self.file.set_len(kept)?;
@@ -381,19 +381,6 @@ impl Drop for Staged {
             tracing::warn!(name = self.name, %error, "a discarded upload stays in staging until it is next put in order");
         }
     }
-}
-
-/// How much of a file is there without a gap: a crash while parts came out of order leaves holes, and before the first of
-/// them perhaps half a part. Blocks.
-fn contiguous_len(file: &File) -> Result<u64, StorageError> {
-    let len = file.metadata()?.len();
-    let contiguous = match rustix::fs::seek(file, SeekFrom::Hole(0)) {
-        Ok(hole) if hole < len => hole / PART_LEN * PART_LEN,
-        // It is whole, or empty, or nobody knows; its digest will tell.
-        _ => len,
-    };
-    rustix::fs::seek(file, SeekFrom::Start(0))?;
-    Ok(contiguous)
 }
 
 /// Sets the time of last modification, in milliseconds since 1970-01-01 UTC. Blocks.
