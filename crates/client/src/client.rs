@@ -365,7 +365,7 @@ impl Client {
 
     /// The next reply to request `id`; a fault is an error.
     pub(crate) async fn recv(&mut self, id: u64) -> Result<Reply, ClientError> {
-        let reply: Numbered<Reply> = self.connection.recv().await?.ok_or(ConnectionError::Closed)?;
+        let reply = self.connection.recv_reply().await?.ok_or(ConnectionError::Closed)?;
         match reply.message {
             // Made anew, so that its text is cut to the limit.
             Reply::Fault(fault) if reply.id == id => Err(Fault::new(fault.code, fault.message).into()),
