@@ -70,6 +70,20 @@ async fn whatever_is_cut_the_file_comes_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn wherever_one_connection_is_cut_the_file_comes_whole() {
+    let mut scene = Scene::new().await;
+    for number in 0..16_u8 {
+        let bytes: Vec<u8> = content(9_000_001).into_iter().map(|byte| byte.wrapping_add(number)).collect();
+        scene.lay(&bytes);
+        let mut cuts = [u64::MAX; 4];
+        cuts[usize::from(number % 4)] = OPENING + u64::from(number) * 190_000;
+        scene.cut(&cuts).await;
+        assert_eq!(scene.get().await.digest, Digest::of(&bytes), "{cuts:?}");
+        scene.assert_is_back(&bytes);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn trees_that_are_cut_come_whole() {
     for cuts in
         [&[5_000_000][..], &[u64::MAX, 3_000_000, 2_000_000], &[4_000_000, 4_000_000, 4_000_000, 4_000_000, 300_000]]

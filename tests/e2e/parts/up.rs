@@ -120,6 +120,23 @@ async fn whatever_is_cut_the_file_is_stored_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn wherever_one_connection_is_cut_the_file_is_stored_whole() {
+    let mut scene = Scene::new().await;
+    for number in 0..16_u8 {
+        // Another content each time, or it would be resumed.
+        let bytes: Vec<u8> = content(9_000_001).into_iter().map(|byte| byte.wrapping_add(number)).collect();
+        scene.write("f", &bytes);
+        let mut cuts = [u64::MAX; 4];
+        cuts[usize::from(number % 4)] = OPENING + u64::from(number) * 190_000;
+        scene.cut(&cuts).await;
+        let outcome = scene.try_put(&Unobserved, &CancellationToken::new()).await.expect("stored");
+        assert_eq!(outcome.digest, Digest::of(&bytes), "{cuts:?}");
+        scene.assert_is_there(&bytes);
+    }
+    assert_eq!(scene.client.quota().await.expect("known").bytes, 9_000_001);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn trees_that_are_cut_are_stored_whole() {
     for cuts in [&[5_000_000][..], &[u64::MAX, 3_000_000, 2_000_000], &[4_000_000, 4_000_000, 4_000_000, 4_000_000]] {
         let mut scene = Scene::new().await;

@@ -139,12 +139,6 @@ impl Board {
         self.state().parts.contiguous()
     }
 
-    /// Parts that nobody has taken yet.
-    pub(crate) fn untaken(&self) -> u64 {
-        let state = self.state();
-        state.parts.count() - state.next + state.returned.len() as u64
-    }
-
     /// Tells how many bytes have moved each time that it is more, for ever. Cancel safe.
     pub(crate) async fn watch(&self, tell: impl Fn(u64)) {
         let mut told = self.moved.load(Ordering::Relaxed);

@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::pool::CONNECTIONS_MAX;
 use crate::parts::Together;
 
 /// Most jobs in one batch: so many small files go through the door at once.
@@ -52,6 +51,8 @@ struct State<J> {
     is_fed: bool,
     /// Nothing more is to be taken.
     is_stopped: bool,
+    /// A large file is about to be shared: whoever helps can be on the way.
+    expects_help: bool,
     /// Large files that somebody moves in parts: whoever has no job helps.
     together: Vec<Arc<dyn Together>>,
 }
@@ -77,6 +78,7 @@ impl<J: Clone> Queue<J> {
             workers: 0,
             is_fed: false,
             is_stopped: false,
+            expects_help: false,
             together: Vec::new(),
         };
         Arc::new(Self { state: Mutex::new(state), changed: Notify::new() })
@@ -129,6 +131,12 @@ impl<J: Clone> Queue<J> {
         self.state().is_settled()
     }
 
+    /// Says that others will be able to help with a large file, as soon as it is known what there is to do.
+    pub(super) fn expect_help(&self) {
+        self.state().expects_help = true;
+        self.changed.notify_waiters();
+    }
+
     /// Lets others help with a large file; for as long as what this gives is held.
     pub(super) fn share(self: &Arc<Self>, shared: Arc<dyn Together>) -> Lent<J> {
         self.state().together.push(shared.clone());
@@ -145,8 +153,8 @@ impl<J: Clone> Queue<J> {
                 if state.is_stopped || state.is_settled() {
                     return Plenty::Never;
                 }
-                // A part for each connection, and some more: then they are dialled at once, not one after the other.
-                if state.together.iter().any(|shared| shared.board().untaken() > 2 * CONNECTIONS_MAX as u64) {
+                // Then they are dialled at once, not one after the other.
+                if state.expects_help {
                     return Plenty::ForAll;
                 }
                 if state.fresh.len() + state.returned.len() >= PLENTY_LEN || state.large_taken > 0 && state.has_more() {

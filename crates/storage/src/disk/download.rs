@@ -85,7 +85,10 @@ impl DiskFile {
         let mut reader = Reader::open(home, path)?;
         let entry = reader.entry(path.clone());
         let Some(parts) = Parts::of(entry.size) else {
-            return if part == 0 { Self::open(home, path, 0) } else { Err(StorageError::Changed) };
+            if part > 0 {
+                return Err(StorageError::Changed);
+            }
+            return Ok(Box::new(Self::new(home.door.clone(), entry, 0, reader, &mut { CHUNK_LEN })));
         };
         let (offset, len) = parts.place(part).ok_or(StorageError::Changed)?;
         let recorded = reader.stored;

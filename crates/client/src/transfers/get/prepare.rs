@@ -43,7 +43,10 @@ pub(super) async fn prepare(
     while let Some(batch) = shared.queue.take().await {
         let batch = match batch {
             Batch::Together(shared) => return Ok(Some(Apart::Help(shared))),
-            Batch::Large(taken) if getting.goes_apart(&taken) => return Ok(Some(Apart::Own(taken))),
+            Batch::Large(taken) if getting.goes_apart(&taken) => {
+                shared.queue.expect_help();
+                return Ok(Some(Apart::Own(taken)));
+            }
             Batch::Large(taken) => Here::Large(taken),
             Batch::Small(jobs) => Here::Small(jobs),
         };

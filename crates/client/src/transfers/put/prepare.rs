@@ -53,7 +53,10 @@ pub(super) async fn prepare(putting: &Putting, to_send: mpsc::Sender<Vec<Prepare
             Batch::Small(jobs) => small(shared, jobs, &to_send).await,
             Batch::Large(taken) => match open(shared, taken).await {
                 None => true,
-                Some((taken, file)) if putting.goes_apart(&taken, &file) => return Some(Apart::Own(taken, file)),
+                Some((taken, file)) if putting.goes_apart(&taken, &file) => {
+                    shared.queue.expect_help();
+                    return Some(Apart::Own(taken, file));
+                }
                 Some((taken, file)) => large(taken, file, &to_send).await,
             },
             Batch::Together(shared) => return Some(Apart::Help(shared)),
