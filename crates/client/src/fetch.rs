@@ -64,13 +64,14 @@ pub async fn get(
     let mut retry = Retry::new(observer, cancel);
     let mut arrived: Option<Arrived<'_>> = None;
     let mut mismatches = 0;
-    let mut in_parts = client.can_share() && client.connections() > 1;
+    let mut in_parts = client.may_share();
     loop {
         let mut begun = None;
         if in_parts {
             match parts::fetch(client, path, &local, existing, observer, cancel).await? {
                 Fetched::Whole(outcome) => return Ok(outcome),
-                Fetched::Small(id, entry) => begun = Some((id, 0, entry)),
+                Fetched::Begun(id, entry) => begun = Some((id, 0, entry)),
+                Fetched::NotInParts => {}
                 Fetched::Failed { error, came_on } => {
                     in_parts = came_on;
                     // It is another file by now, or damaged here or there: asked for as a whole, it says which.

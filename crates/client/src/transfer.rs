@@ -124,26 +124,33 @@ pub async fn put(
     };
     let mut retry = Retry::new(observer, cancel);
     let (mut mismatches, mut changes) = (0, 0);
-    let mut in_parts = client.can_share() && client.connections() > 1;
+    let mut in_parts = client.may_share();
     loop {
         let opened = local.clone();
         let file = run_blocking(move || LargeFile::open(&opened, Links::Follow)).await?;
         let request = |body| request(Some(file.size()), file.modified(), file.resume_key(), body);
-        let error = if in_parts && file.size() >= SHARED_LEN_MIN {
-            let request = request(BodyStart::Parts);
-            match parts::send(client, request, file.announced(), observer, cancel).await {
-                Ok(stored) => return Ok(stored.into()),
-                Err(Failed { error, came_on }) => {
-                    in_parts = came_on;
-                    error
+        in_parts &= file.size() >= SHARED_LEN_MIN;
+        // Whether the server knows of parts is known then.
+        let admitted = if in_parts { client.admitted().await } else { Ok(()) };
+        let error = match admitted {
+            Err(error) => error,
+            Ok(()) if in_parts && client.can_share() => {
+                let request = request(BodyStart::Parts);
+                match parts::send(client, request, file.announced(), observer, cancel).await {
+                    Ok(stored) => return Ok(stored.into()),
+                    Err(Failed { error, came_on }) => {
+                        in_parts = came_on;
+                        error
+                    }
                 }
             }
-        } else {
-            let request = request(BodyStart::Wait);
-            let mut source = LargeSource::new(file, observer);
-            match client.upload(request, &mut source, cancel).await {
-                Ok(stored) => return Ok(stored.into()),
-                Err(error) => source.failure_or(error),
+            Ok(()) => {
+                let request = request(BodyStart::Wait);
+                let mut source = LargeSource::new(file, observer);
+                match client.upload(request, &mut source, cancel).await {
+                    Ok(stored) => return Ok(stored.into()),
+                    Err(error) => source.failure_or(error),
+                }
             }
         };
         match error {

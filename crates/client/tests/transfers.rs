@@ -348,3 +348,41 @@ async fn the_walk_that_counts_and_the_walk_that_sends_have_each_a_filter_of_its_
     let each = ["/", "/d0", "/d1", "/d2"].map(path).to_vec();
     assert_eq!(*walks, [each.clone(), each]);
 }
+
+/// Somebody who wants no more once so many have come to their end.
+struct Impatient {
+    left: Mutex<usize>,
+    cancel: CancellationToken,
+}
+
+impl TransfersObserver for Impatient {
+    fn ended(&self, _item: Item<'_>, _end: &End) {
+        let mut left = self.left.lock().expect("not poisoned");
+        if *left == 1 {
+            self.cancel.cancel();
+        }
+        *left = left.saturating_sub(1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_at_the_very_end_stops_nothing_and_an_earlier_one_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let all = grow(folder.path());
+    let mut client = client(&Arc::default(), 512, u64::MAX).await.expect("not cut");
+    let whole = put(&mut client, folder.path(), &Arc::default()).await.expect("stored");
+    let ends = usize::try_from(whole.files + whole.directories).expect("few");
+    for stop in [ends, 1, 2, ends / 2, ends - 1, ends] {
+        let cancel = CancellationToken::new();
+        let impatient = Impatient { left: Mutex::new(stop), cancel: cancel.clone() };
+        let root = PutRoot { local: folder.path().to_owned(), remote: path("/t") };
+        let transfers = Transfers::new(&mut client).observer(Arc::new(impatient)).cancel(cancel);
+        match transfers.put(vec![root]).await {
+            Ok(summary) => assert_eq!(summary.files, all.len() as u64, "at {stop}"),
+            Err(error) => {
+                assert_eq!(error.fault_code(), Some(FaultCode::Cancelled), "at {stop}");
+                assert!(stop < ends, "all were done");
+            }
+        }
+    }
+}

@@ -18,8 +18,10 @@ use crate::transfer::{OnExisting, Outcome};
 pub(crate) enum Fetched {
     /// The file is in its place.
     Whole(Outcome),
-    /// It is no longer than a part: its body, of this request, is to be received next.
-    Small(u64, Entry),
+    /// It is no longer than a part, or the server knows of none: its body, of this request, is to be received next.
+    Begun(u64, Entry),
+    /// The server knows of no parts, and nothing was asked for.
+    NotInParts,
     /// It is to be tried over one connection; what is there without a gap is kept. With the reason, and whether it came any
     /// farther.
     Failed { error: ClientError, came_on: bool },
@@ -43,10 +45,11 @@ pub(crate) async fn fetch(
     };
     let failed = |error| Ok(Fetched::Failed { error, came_on: false });
     let (kept, asked) = match find(client, path, &place, observer, cancel).await {
-        Ok(Some(kept)) => (kept, None),
+        Ok(Some(kept)) if client.can_share() => (kept, None),
+        Ok(Some(_)) => return Ok(Fetched::NotInParts),
         Ok(None) => match begin(client, path, &place).await {
             Ok(Begun::Large(kept, id, recorded)) => (*kept, Some((id, recorded))),
-            Ok(Begun::Small(id, entry)) => return Ok(Fetched::Small(id, entry)),
+            Ok(Begun::Whole(id, entry)) => return Ok(Fetched::Begun(id, entry)),
             Err(error) => return failed(error),
         },
         Err(error) => return failed(error),
@@ -106,16 +109,20 @@ async fn find(
 enum Begun {
     /// The request for its first part is under way, and what the server stored it as.
     Large(Box<Kept>, u64, Option<Digest>),
-    Small(u64, Entry),
+    Whole(u64, Entry),
 }
 
 /// Asks for the first part, to learn how many there are.
 async fn begin(client: &mut Client, path: &RemotePath, place: &Place) -> Result<Begun, ClientError> {
     let (id, entry, recorded) = client.begin_parts(path).await?;
+    if !client.can_share() {
+        // Then it sends the whole, as it would have without being asked for a part.
+        return Ok(Begun::Whole(id, entry));
+    }
     let (place, of) = (place.clone(), entry.clone());
     match run_blocking(move || Kept::begin(&place, &of)).await {
         Ok(Some(kept)) => Ok(Begun::Large(Box::new(kept), id, recorded)),
-        Ok(None) => Ok(Begun::Small(id, entry)),
+        Ok(None) => Ok(Begun::Whole(id, entry)),
         Err(error) => {
             // The body is on its way; the connection is to stay in step.
             client.refuse_download(id).await?;

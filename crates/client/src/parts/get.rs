@@ -181,7 +181,7 @@ impl Together for SharedGet {
     }
 
     async fn work(&self, client: &mut Client) -> Result<(), ClientError> {
-        let Halves { incoming, outgoing, last_id } = client.halves();
+        let Halves { incoming, outgoing, last_id, .. } = client.halves().await?;
         let ahead = Arc::new(Semaphore::new(AHEAD_FIRST));
         let (to_recv, pending) = mpsc::channel(AHEAD_MAX);
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).take();

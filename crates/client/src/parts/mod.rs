@@ -32,8 +32,9 @@ pub(crate) use self::get::SharedGet;
 pub(crate) use self::kept::Kept;
 pub(crate) use self::put::SharedPut;
 pub(crate) use self::send::{Announced, Failed, finish, open, send};
-use crate::client::{Another, Client};
+use crate::client::Client;
 use crate::error::ClientError;
+use crate::redial::Another;
 use crate::transfers::CONNECTIONS_MAX;
 
 /// Files from this size on, in bytes, are worth another connection: below it one has done most of it before another
@@ -65,9 +66,14 @@ impl Client {
         self.connections.min(CONNECTIONS_MAX)
     }
 
-    /// Whether a file can go over several connections.
+    /// Whether a file can go over several connections, once the user is let in: before, nobody knows.
     pub(crate) fn can_share(&self) -> bool {
         self.announced.parts && self.can_reconnect()
+    }
+
+    /// Whether it may be so.
+    pub(crate) fn may_share(&self) -> bool {
+        self.connections > 1 && self.can_reconnect() && (self.announced.parts || !self.is_admitted())
     }
 }
 

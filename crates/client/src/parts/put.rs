@@ -103,7 +103,7 @@ impl Together for SharedPut {
     }
 
     async fn work(&self, client: &mut Client) -> Result<(), ClientError> {
-        let Halves { incoming, outgoing, last_id } = client.halves();
+        let Halves { incoming, outgoing, last_id, .. } = client.halves().await?;
         let (to_recv, pending) = mpsc::channel(UNACKNOWLEDGED_MAX);
         let send = Box::pin(Sender { shared: self, outgoing, last_id, to_recv }.run());
         let recv = Box::pin(recv(self, incoming, pending));

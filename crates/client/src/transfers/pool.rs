@@ -12,8 +12,9 @@ use tokio::time::{Duration, timeout};
 use super::queue::Plenty;
 use super::shared::Shared;
 use super::worker::{self, Work};
-use crate::client::{Another, Client};
+use crate::client::Client;
 use crate::error::ClientError;
+use crate::redial::Another;
 
 /// Most connections of one transfer, whatever is asked for: a server lets one user have some dozens.
 pub(crate) const CONNECTIONS_MAX: usize = 16;

@@ -55,6 +55,8 @@ struct State<J> {
     expects_help: bool,
     /// Large files that somebody moves in parts: whoever has no job helps.
     together: Vec<Arc<dyn Together>>,
+    /// It was stopped before all were there and settled, and some never will be.
+    has_given_up: bool,
 }
 
 /// What a worker takes.
@@ -80,6 +82,7 @@ impl<J: Clone> Queue<J> {
             is_stopped: false,
             expects_help: false,
             together: Vec::new(),
+            has_given_up: false,
         };
         Arc::new(Self { state: Mutex::new(state), changed: Notify::new() })
     }
@@ -113,12 +116,18 @@ impl<J: Clone> Queue<J> {
     /// Wants no more to be taken; what has been taken may still be settled.
     pub(super) fn stop(&self) {
         let mut state = self.state();
+        state.has_given_up |= !state.is_fed || state.has_more();
         state.is_stopped = true;
         state.fresh.clear();
         state.returned.clear();
         state.aside.clear();
         drop(state);
         self.changed.notify_waiters();
+    }
+
+    /// Whether some jobs will never be settled, because it was stopped before.
+    pub(super) fn has_given_up(&self) -> bool {
+        self.state().has_given_up
     }
 
     /// Whether nothing more is wanted.
@@ -274,22 +283,25 @@ pub(super) struct Taken<J: Clone> {
 impl<J: Clone> Taken<J> {
     /// It is done, skipped or failed: it does not come back.
     pub(super) fn settle(mut self) {
-        self.release(|_| {});
+        self.release(None::<fn(&mut State<J>)>);
     }
 
     /// It is large: whoever has time for it takes it by itself.
     pub(super) fn set_aside(mut self) {
         let job = self.job.clone();
-        self.release(|state| state.aside.push_back(job));
+        self.release(Some(|state: &mut State<J>| state.aside.push_back(job)));
     }
 
-    fn release(&mut self, then: impl FnOnce(&mut State<J>)) {
+    /// Nobody works at it any more; where it is not settled, it is given back.
+    fn release(&mut self, give_back: Option<impl FnOnce(&mut State<J>)>) {
         self.is_released = true;
         let mut state = self.queue.state();
         state.taken -= 1;
         state.large_taken -= usize::from(self.is_large);
-        if !state.is_stopped {
-            then(&mut state);
+        match give_back {
+            Some(_) if state.is_stopped => state.has_given_up = true,
+            Some(give_back) => give_back(&mut state),
+            None => {}
         }
         drop(state);
         self.queue.changed.notify_waiters();
@@ -300,7 +312,11 @@ impl<J: Clone> Drop for Taken<J> {
     fn drop(&mut self) {
         if !self.is_released {
             let (job, is_large) = (self.job.clone(), self.is_large);
-            self.release(|state| if is_large { state.aside.push_front(job) } else { state.returned.push_back(job) });
+            self.release(Some(
+                |state: &mut State<J>| {
+                    if is_large { state.aside.push_front(job) } else { state.returned.push_back(job) }
+                },
+            ));
         }
     }
 }

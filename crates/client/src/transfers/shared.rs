@@ -63,7 +63,8 @@ impl<J: Clone> Shared<J> {
             outcomes = futures::future::join(find, work) => outcomes,
             () = stop => return Err(cancelled_fault()),
         };
-        if self.cancel.is_cancelled() {
+        // Stopped at its very end, it is as good as any other.
+        if self.cancel.is_cancelled() && (self.queue.has_given_up() || found.is_err() || worked.is_err()) {
             return Err(cancelled_fault());
         }
         found.and(worked)?;

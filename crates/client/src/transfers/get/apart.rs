@@ -14,12 +14,12 @@ use crate::transfer::{OnExisting, Outcome};
 use crate::transfers::queue::Taken;
 use crate::transfers::report::{End, Shown as _};
 
-impl Getting {
-    /// Whether a file is better fetched in parts.
-    pub(super) fn goes_apart(&self, job: &GetJob) -> bool {
-        self.may_share && !job.goes_whole && job.entry().is_some_and(|entry| entry.size >= SHARED_LEN_MIN)
-    }
+/// Whether a file is better fetched in parts.
+pub(super) fn goes_apart(job: &GetJob) -> bool {
+    !job.goes_whole && job.entry().is_some_and(|entry| entry.size >= SHARED_LEN_MIN)
+}
 
+impl Getting {
     /// Fetches a large file; an error is one of the connection, and the job is back by then.
     pub(super) async fn fetch_apart(&self, client: &mut Client, mut taken: Taken<GetJob>) -> Result<(), ClientError> {
         let Some(entry) = taken.entry().cloned() else { return Ok(()) };

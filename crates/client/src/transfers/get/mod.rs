@@ -126,7 +126,7 @@ pub(super) async fn get(
 ) -> Result<Summary, ClientError> {
     let destination = Arc::new(destination);
     let plan = Plan::make(client, &shared, &destination, roots, filter).await?;
-    let may_share = connections > 1 && client.can_share();
+    let may_share = connections > 1;
     let getting = Arc::new(Getting { shared: shared.clone(), destination, may_share });
     let work = Box::pin(pool::work(client, connections, &shared, &getting));
     shared.run(Box::pin(plan.feed(&shared)), work).await
@@ -163,8 +163,10 @@ impl Work for Getting {
 impl Getting {
     /// Fetches one file behind the other, until there are no more, or one that is better fetched apart.
     async fn pipeline(&self, client: &mut Client) -> Result<Option<Apart>, ClientError> {
-        let window = Window::new(client.window());
-        let Halves { incoming, outgoing, last_id } = client.halves();
+        client.admitted().await?;
+        let may_share = self.may_share && client.can_share();
+        let Halves { incoming, outgoing, last_id, window } = client.halves().await?;
+        let window = Window::new(window);
         let (to_ask, prepared) = mpsc::channel(1);
         let (to_recv, pending) = mpsc::channel(window.capacity());
         // Aborts are few: one for each large file that cannot be written.
@@ -173,7 +175,7 @@ impl Getting {
         let (to_land, landing) = mpsc::channel(1);
         let mut apart = None;
         let prepare = async {
-            apart = prepare::prepare(self, to_ask).await?;
+            apart = prepare::prepare(self, may_share, to_ask).await?;
             Ok::<_, ClientError>(())
         };
         let ask = ask::Asker { outgoing, last_id, window: &window, pending: to_recv, aborts }.run(prepared);

@@ -3,6 +3,7 @@
 use netdisk_protocol::limits::SMALL_LEN;
 use tokio::sync::mpsc;
 
+use super::apart::goes_apart;
 use super::arrived::Arrived;
 use super::{Apart, GetJob, Getting, Step, What};
 use crate::destination::{Destination, Standing};
@@ -37,13 +38,14 @@ enum Looked {
 /// Prepares what there is to take, until there is no more, nobody wants it, or something goes apart.
 pub(super) async fn prepare(
     getting: &Getting,
+    may_share: bool,
     to_ask: mpsc::Sender<Vec<Prepared>>,
 ) -> Result<Option<Apart>, ClientError> {
     let Getting { shared, destination, .. } = getting;
     while let Some(batch) = shared.queue.take().await {
         let batch = match batch {
             Batch::Together(shared) => return Ok(Some(Apart::Help(shared))),
-            Batch::Large(taken) if getting.goes_apart(&taken) => {
+            Batch::Large(taken) if may_share && goes_apart(&taken) => {
                 shared.queue.expect_help();
                 return Ok(Some(Apart::Own(taken)));
             }

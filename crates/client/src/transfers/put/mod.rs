@@ -110,7 +110,7 @@ pub(super) async fn put(
     connections: usize,
 ) -> Result<Summary, ClientError> {
     let find = Box::pin(find(&shared, roots, filter));
-    let may_share = connections > 1 && client.can_share();
+    let may_share = connections > 1;
     let putting = Arc::new(Putting { shared: shared.clone(), may_share });
     let work = Box::pin(pool::work(client, connections, &shared, &putting));
     shared.run(find, work).await
@@ -171,13 +171,15 @@ impl Work for Putting {
 impl Putting {
     /// Stores one file behind the other, until there are no more, or one that is better stored apart.
     async fn pipeline(&self, client: &mut Client) -> Result<Option<Apart>, ClientError> {
-        let window = Window::new(client.window());
-        let Halves { incoming, outgoing, last_id } = client.halves();
+        client.admitted().await?;
+        let may_share = self.may_share && client.can_share();
+        let Halves { incoming, outgoing, last_id, window } = client.halves().await?;
+        let window = Window::new(window);
         // One batch is read while one is sent.
         let (to_send, prepared) = mpsc::channel(1);
         let (to_recv, pending) = mpsc::channel(window.capacity());
         let mut apart = None;
-        let prepare = async { apart = prepare::prepare(self, to_send).await };
+        let prepare = async { apart = prepare::prepare(self, may_share, to_send).await };
         let send = send::Sender::new(outgoing, last_id, &window, to_recv, &self.shared).run(prepared);
         let recv = recv::Receiver { incoming, shared: &self.shared }.run(pending);
         // Boxed, as all that is handed on: a future that is an argument lies in its caller twice.

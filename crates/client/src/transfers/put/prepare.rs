@@ -46,14 +46,14 @@ pub(super) struct SmallFile {
 }
 
 /// Prepares what there is to take, until there is no more, nobody wants it, or something goes apart.
-pub(super) async fn prepare(putting: &Putting, to_send: mpsc::Sender<Vec<Prepared>>) -> Option<Apart> {
+pub(super) async fn prepare(putting: &Putting, may_share: bool, to_send: mpsc::Sender<Vec<Prepared>>) -> Option<Apart> {
     let shared = &putting.shared;
     while let Some(batch) = shared.queue.take().await {
         let is_wanted = match batch {
             Batch::Small(jobs) => small(shared, jobs, &to_send).await,
             Batch::Large(taken) => match open(shared, taken).await {
                 None => true,
-                Some((taken, file)) if putting.goes_apart(&taken, &file) => {
+                Some((taken, file)) if may_share && goes_apart(&taken, &file) => {
                     shared.queue.expect_help();
                     return Some(Apart::Own(taken, file));
                 }
@@ -68,11 +68,9 @@ pub(super) async fn prepare(putting: &Putting, to_send: mpsc::Sender<Vec<Prepare
     None
 }
 
-impl Putting {
-    /// Whether a file is better stored in parts.
-    fn goes_apart(&self, job: &PutJob, file: &LargeFile) -> bool {
-        self.may_share && !job.goes_whole && file.size() >= SHARED_LEN_MIN
-    }
+/// Whether a file is better stored in parts.
+fn goes_apart(job: &PutJob, file: &LargeFile) -> bool {
+    !job.goes_whole && file.size() >= SHARED_LEN_MIN
 }
 
 async fn small(shared: &Arc<Shared<PutJob>>, jobs: Vec<Taken<PutJob>>, to_send: &mpsc::Sender<Vec<Prepared>>) -> bool {
