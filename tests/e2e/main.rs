@@ -38,6 +38,7 @@ mod mangled;
 mod many;
 mod messenger;
 mod openings;
+mod parts;
 mod program;
 mod pty;
 mod python;

@@ -8,7 +8,7 @@ use netdisk_protocol::{Connection, ConnectionError, Fault, Incoming, Numbered, O
 use crate::caps::{ListingTally, excerpt};
 use crate::dial::Stream;
 use crate::error::ClientError;
-use crate::opening::Opening;
+use crate::opening::{Announced, Opening};
 use crate::redial::Redial;
 
 /// A user's connection to their home. Requests go one after the other; a fault leaves it usable, an error of which
@@ -32,8 +32,10 @@ pub struct Client {
     pub(crate) token: Option<Token>,
     pub(crate) redial: Option<Redial>,
     pub(crate) last_id: u64,
-    /// Requests that may be under way at once, as the server announced it.
-    pub(crate) window: usize,
+    /// What the server announced.
+    pub(crate) announced: Announced,
+    /// How many connections one large file may use.
+    pub(crate) connections: usize,
     /// It was left in the middle of something.
     pub(crate) is_given_up: bool,
 }
@@ -69,14 +71,16 @@ impl Client {
         redial: Option<Redial>,
         last_id: u64,
     ) -> Self {
-        Self { connection, opening: None, user, token, redial, last_id, window: 1, is_given_up: false }
+        let announced = Announced::default();
+        let (opening, connections) = (None, 1);
+        Self { connection, opening, user, token, redial, last_id, announced, connections, is_given_up: false }
     }
 
     /// What it takes to send and to receive at once, once the user is let in.
     pub(crate) async fn halves(&mut self) -> Result<Halves<'_>, ClientError> {
         self.admitted().await?;
         let (incoming, outgoing) = self.connection.halves();
-        Ok(Halves { incoming, outgoing, last_id: &mut self.last_id, window: self.window })
+        Ok(Halves { incoming, outgoing, last_id: &mut self.last_id, window: self.announced.window })
     }
 
     /// Who is logged in.

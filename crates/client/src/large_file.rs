@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use crate::door::finish;
 use crate::error::ClientError;
 use crate::local::{SkippingSource, modified_ms};
 use crate::observer::{Observer, Progress};
+use crate::parts::Announced;
 use crate::stamp::{Links, Stamp, open_regular};
 
 /// Frames that are read at once: a hop to a thread and back costs nothing beside them.
@@ -62,6 +64,11 @@ impl LargeFile {
 
     pub(crate) fn resume_key(&self) -> Option<ResumeKey> {
         self.stamp.resume_key()
+    }
+
+    /// The file and what it was when it was opened, to be sent in parts.
+    pub(crate) fn announced(self: Box<Self>) -> Announced {
+        Announced { file: Arc::new(self.file), stamp: self.stamp, path: self.path }
     }
 
     /// Reads on, and leaves out what is before `offset`. Blocks.

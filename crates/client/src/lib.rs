@@ -43,6 +43,7 @@ mod login;
 mod observer;
 mod opening;
 mod part_file;
+mod parts;
 mod redial;
 mod rest;
 mod retry;
@@ -66,6 +67,7 @@ pub use observer::{Observer, Progress, Unobserved};
 pub use retry::Retry;
 pub use transfer::{GetTarget, OnExisting, Outcome, PutSource, put};
 pub use transfers::{
-    Ask, End, Existing, Filter, GetRoot, Item, LeftOut, PutRoot, Summary, Transfers, TransfersObserver, numbered,
+    Ask, CONNECTIONS, End, Existing, Filter, GetRoot, Item, LeftOut, PutRoot, Summary, Transfers, TransfersObserver,
+    numbered,
 };
 pub use trust::Trust;

@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use netdisk_model::{Token, UserName};
-use netdisk_protocol::{Connection, ConnectionError, Greeting, Numbered, Reply, VERSION};
+use netdisk_protocol::{Connection, ConnectionError, Greeting, Numbered, PARTS, Reply, VERSION};
 use tokio::time::timeout;
 
 use crate::caps::excerpt;
@@ -33,11 +33,24 @@ pub(crate) enum Hello {
         /// Time.
         left: Duration,
     },
-    /// It came, and named the window.
-    Heard {
-        /// Requests that may be under way at once.
-        window: usize,
-    },
+    /// It came, and said so much.
+    Heard(Announced),
+}
+
+/// What a server says of itself in its hello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Announced {
+    /// Requests that may be under way at once.
+    pub(crate) window: usize,
+    /// It sends and takes files in parts.
+    pub(crate) parts: bool,
+}
+
+impl Default for Announced {
+    /// What holds where nothing was said.
+    fn default() -> Self {
+        Self { window: 1, parts: false }
+    }
 }
 
 /// Puts our hello into the buffer.
@@ -48,25 +61,25 @@ pub(crate) async fn feed_hello(connection: &mut Connection<Box<dyn Stream>>) -> 
 }
 
 impl Hello {
-    /// Sends what waits, and waits for the server's hello where it has not come yet; gives the window.
+    /// Sends what waits, and waits for the server's hello where it has not come yet; gives what it said.
     pub(crate) async fn hear(
         &mut self,
         connection: &mut Connection<Box<dyn Stream>>,
         way: Option<&Way>,
-    ) -> Result<usize, ClientError> {
-        let window = match (*self, way) {
-            (Self::Heard { window }, _) => window,
+    ) -> Result<Announced, ClientError> {
+        let announced = match (*self, way) {
+            (Self::Heard(announced), _) => announced,
             (Self::Due { from, left }, Some(way)) => way.hear(from, left, greet(connection)).await?,
             (Self::Due { left, .. }, None) => {
                 timeout(left, greet(connection)).await.map_err(|_| ConnectionError::TimedOut(left))??
             }
         };
-        *self = Self::Heard { window };
-        Ok(window)
+        *self = Self::Heard(announced);
+        Ok(announced)
     }
 }
 
-async fn greet(connection: &mut Connection<Box<dyn Stream>>) -> Result<usize, ConnectionError> {
+async fn greet(connection: &mut Connection<Box<dyn Stream>>) -> Result<Announced, ConnectionError> {
     let sent = connection.flush().await;
     match (sent, recv_hello(connection).await) {
         (Ok(()), heard) => heard,
@@ -76,9 +89,12 @@ async fn greet(connection: &mut Connection<Box<dyn Stream>>) -> Result<usize, Co
     }
 }
 
-async fn recv_hello(connection: &mut Connection<Box<dyn Stream>>) -> Result<usize, ConnectionError> {
+async fn recv_hello(connection: &mut Connection<Box<dyn Stream>>) -> Result<Announced, ConnectionError> {
     match connection.recv::<Greeting>().await?.ok_or(ConnectionError::Closed)? {
-        Greeting::Hello { version: VERSION, limits, .. } => Ok(limits.map_or(1, |limits| limits.window)),
+        Greeting::Hello { version: VERSION, limits, features, .. } => {
+            let parts = features.iter().any(|feature| feature == PARTS);
+            Ok(Announced { window: limits.map_or(1, |limits| limits.window), parts })
+        }
         Greeting::Hello { version, .. } => {
             Err(ConnectionError::NotAMessage(format!("version {version}, where {VERSION} was offered")))
         }
@@ -93,7 +109,7 @@ pub(crate) struct Opening {
 
 /// What the server said when it let somebody in.
 pub(crate) struct Welcome {
-    pub(crate) window: usize,
+    pub(crate) announced: Announced,
     pub(crate) token: Option<Token>,
 }
 
@@ -104,14 +120,14 @@ impl Opening {
         connection: &mut Connection<Box<dyn Stream>>,
         who: &UserName,
     ) -> Result<Welcome, ClientError> {
-        let window = self.hello.hear(connection, self.way.as_ref()).await?;
+        let announced = self.hello.hear(connection, self.way.as_ref()).await?;
         // Where hello had come already, the login still waits in the buffer.
         connection.flush().await?;
         let reply: Numbered<Reply> = connection.recv().await?.ok_or(ConnectionError::Closed)?;
         match reply.message {
             Reply::Welcome { user, token } if reply.id == LOGIN_ID && user == *who => {
                 connection.admit();
-                Ok(Welcome { window, token })
+                Ok(Welcome { announced, token })
             }
             Reply::Fault(fault) => {
                 // The refusal is what matters; how the farewell goes does not.
@@ -168,7 +184,7 @@ impl Client {
                 if let (Some(way), Some(token)) = (opening.way.take(), &welcome.token) {
                     self.redial = Some(Redial::new(way, token.clone()));
                 }
-                (self.window, self.token) = (welcome.window, welcome.token);
+                (self.announced, self.token) = (welcome.announced, welcome.token);
                 self.opening = None;
                 Ok(())
             }

@@ -71,11 +71,11 @@ impl Client {
     /// Dials and logs in again in place of a connection that broke.
     pub(crate) async fn reconnect(&mut self) -> Result<(), ClientError> {
         let Some(redial) = &self.redial else { return Err(ConnectionError::Closed.into()) };
-        let Client { connection, opening, last_id, window, .. } = redial.dial(&self.user).await?;
+        let Client { connection, opening, last_id, announced, .. } = redial.dial(&self.user).await?;
         self.connection = connection;
         self.opening = opening;
         self.last_id = last_id;
-        self.window = window;
+        self.announced = announced;
         self.is_given_up = false;
         Ok(())
     }

@@ -33,7 +33,8 @@ pub enum Reply {
     },
     /// To `quota`.
     Quota(Usage),
-    /// To `mkdir`, `remove`, `rename`, `copy`, `revoke` and `logout`: done, and on disk.
+    /// To `mkdir`, `remove`, `rename`, `copy`, `revoke` and `logout`: done, and on disk. To `part`: it has come, and is as it
+    /// should be. To `finish` without a digest: nobody brings parts any more.
     Done,
     /// To `list`: some of the entries, in no promised order; more may follow.
     Entries {
@@ -60,8 +61,18 @@ pub enum Reply {
         /// To `download`: the file.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         entry: Option<Entry>,
+        /// To `download` of a part: what the whole file was stored as, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<Digest>,
     },
-    /// To `upload`: stored and on disk.
+    /// To `upload` with `"body":"parts"`: its parts can be brought.
+    Opened {
+        /// The name of the upload.
+        upload: String,
+        /// How many bytes are there already, in whole parts and without a gap.
+        offset: u64,
+    },
+    /// To `upload` and `finish`: stored and on disk.
     Stored {
         /// Length in bytes.
         size: u64,

@@ -2,7 +2,7 @@
 //!
 //! Two enums keep the states apart: "list before login" does not parse.
 
-use netdisk_model::{Password, RemotePath, ResumeKey, Token, UserName, Version};
+use netdisk_model::{Digest, Password, RemotePath, ResumeKey, Token, UserName, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::claim::Claim;
@@ -214,6 +214,21 @@ pub enum Request {
         #[serde(default)]
         body: BodyStart,
     },
+    /// Brings one part of an upload in parts; its body follows at once, and ends with the digest of the part.
+    Part {
+        /// Which upload, by the name that it got when it was opened.
+        upload: String,
+        /// Which part.
+        part: u64,
+    },
+    /// Ends an upload in parts, on the connection that opened it.
+    Finish {
+        /// Which upload.
+        upload: String,
+        /// Digest of the whole file; without it, nothing is stored, and what came is kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<Digest>,
+    },
     /// Fetches a file; its body follows the reply.
     Download {
         /// Which file.
@@ -221,9 +236,12 @@ pub enum Request {
         /// How many bytes the receiver has already.
         #[serde(default)]
         offset: u64,
-        /// Of which version they are.
+        /// Of which version they are; of a part, which version is meant.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         version: Option<Version>,
+        /// Only this part of the file, where the server has [`crate::PARTS`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part: Option<u64>,
     },
 }
 
@@ -236,4 +254,6 @@ pub enum BodyStart {
     Wait,
     /// At once, from offset 0.
     Now,
+    /// There is none: parts are brought by requests of their own, where the server has [`crate::PARTS`].
+    Parts,
 }

@@ -25,6 +25,7 @@ use crate::limiter::Limiter;
 use crate::limits::{
     ACCEPT_BACKOFF, FAREWELL_TIMEOUT, GRACE, HELLO_TIMEOUT, Limits, MAINTENANCE_INTERVAL, ROLLBACK_GRACE, TLS_TIMEOUT,
 };
+use crate::parts::OpenUploads;
 use crate::socket::prepare;
 use crate::tls::Identity;
 
@@ -46,6 +47,8 @@ pub struct Server {
     pub(crate) registration: Registration,
     pub(crate) gate: Gate,
     pub(crate) limiter: Limiter,
+    /// Uploads in parts that sessions have opened.
+    pub(crate) open: Arc<OpenUploads>,
     identity: Option<Identity>,
     /// No new requests.
     stopping: CancellationToken,
@@ -63,6 +66,7 @@ impl Server {
             registration,
             gate: Gate::new(&Limits::default()),
             limiter: Limiter::new(),
+            open: Arc::default(),
             identity,
             stopping: CancellationToken::new(),
             aborting: CancellationToken::new(),

@@ -128,7 +128,12 @@ impl Operation {
     fn put(rng: &mut Rng, world: &World, existing: OnExisting) -> Option<Self> {
         let path = free_or_file(rng, world)?;
         let via = if rng.bool() { Via::Stream } else { Via::File };
-        Some(Self::Put { path, content: Content::random(rng), existing, via })
+        let content = match via {
+            // These go in parts over several connections.
+            Via::File if rng.u32(..8) == 0 => Content::new(rng.u64(..), rng.usize(8 << 20..10 << 20)),
+            _ => Content::random(rng),
+        };
+        Some(Self::Put { path, content, existing, via })
     }
 
     fn put_all(rng: &mut Rng, world: &World) -> Option<Self> {

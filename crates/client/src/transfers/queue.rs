@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::parts::Together;
+
 /// Most jobs in one batch: so many small files go through the door at once.
 pub(super) const BATCH_LEN_MAX: usize = 64;
 
@@ -49,6 +51,10 @@ struct State<J> {
     is_fed: bool,
     /// Nothing more is to be taken.
     is_stopped: bool,
+    /// A large file is about to be shared: whoever helps can be on the way.
+    expects_help: bool,
+    /// Large files that somebody moves in parts: whoever has no job helps.
+    together: Vec<Arc<dyn Together>>,
     /// It was stopped before all were there and settled, and some never will be.
     has_given_up: bool,
 }
@@ -59,6 +65,8 @@ pub(super) enum Batch<J: Clone> {
     Small(Vec<Taken<J>>),
     /// One that takes its time.
     Large(Taken<J>),
+    /// One that somebody else has taken, and that others may help with.
+    Together(Arc<dyn Together>),
 }
 
 impl<J: Clone> Queue<J> {
@@ -72,6 +80,8 @@ impl<J: Clone> Queue<J> {
             workers: 0,
             is_fed: false,
             is_stopped: false,
+            expects_help: false,
+            together: Vec::new(),
             has_given_up: false,
         };
         Arc::new(Self { state: Mutex::new(state), changed: Notify::new() })
@@ -130,17 +140,34 @@ impl<J: Clone> Queue<J> {
         self.state().is_settled()
     }
 
-    /// Waits until there is work for one more worker; false when there will be none. Cancel safe.
-    pub(super) async fn has_plenty(&self) -> bool {
+    /// Says that others will be able to help with a large file, as soon as it is known what there is to do.
+    pub(super) fn expect_help(&self) {
+        self.state().expects_help = true;
+        self.changed.notify_waiters();
+    }
+
+    /// Lets others help with a large file; for as long as what this gives is held.
+    pub(super) fn share(self: &Arc<Self>, shared: Arc<dyn Together>) -> Lent<J> {
+        self.state().together.push(shared.clone());
+        self.changed.notify_waiters();
+        Lent { shared, queue: self.clone() }
+    }
+
+    /// Waits until there is work for one more worker. Cancel safe.
+    pub(super) async fn has_plenty(&self) -> Plenty {
         loop {
             let changed = self.changed.notified();
             {
                 let state = self.state();
                 if state.is_stopped || state.is_settled() {
-                    return false;
+                    return Plenty::Never;
+                }
+                // Then they are dialled at once, not one after the other.
+                if state.expects_help {
+                    return Plenty::ForAll;
                 }
                 if state.fresh.len() + state.returned.len() >= PLENTY_LEN || state.large_taken > 0 && state.has_more() {
-                    return true;
+                    return Plenty::ForOne;
                 }
             }
             changed.await;
@@ -176,6 +203,7 @@ impl<J: Clone> Queue<J> {
                 return Some(match picked {
                     Picked::Small(jobs) => Batch::Small(jobs.into_iter().map(|job| taken(job, false)).collect()),
                     Picked::Large(job) => Batch::Large(taken(job, true)),
+                    Picked::Together(shared) => Batch::Together(shared),
                 });
             }
             changed.await;
@@ -187,9 +215,32 @@ impl<J: Clone> Queue<J> {
     }
 }
 
+/// Whether there is work for more workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plenty {
+    /// There will be none.
+    Never,
+    ForOne,
+    /// For as many as there may be.
+    ForAll,
+}
+
+/// A file with which others help until this is dropped.
+pub(super) struct Lent<J: Clone> {
+    shared: Arc<dyn Together>,
+    queue: Arc<Queue<J>>,
+}
+
+impl<J: Clone> Drop for Lent<J> {
+    fn drop(&mut self) {
+        self.queue.state().together.retain(|shared| !Arc::ptr_eq(shared, &self.shared));
+    }
+}
+
 enum Picked<J> {
     Small(Vec<J>),
     Large(J),
+    Together(Arc<dyn Together>),
 }
 
 impl<J> State<J> {
@@ -213,7 +264,10 @@ impl<J> State<J> {
         let from = if self.returned.is_empty() { &mut self.fresh } else { &mut self.returned };
         let jobs: Vec<J> = from.drain(..from.len().min(BATCH_LEN_MAX)).collect();
         self.taken += jobs.len();
-        (!jobs.is_empty()).then_some(Picked::Small(jobs))
+        if !jobs.is_empty() {
+            return Some(Picked::Small(jobs));
+        }
+        self.together.iter().find(|shared| !shared.board().is_over()).cloned().map(Picked::Together)
     }
 }
 

@@ -73,6 +73,6 @@ impl<J: Clone> Shared<J> {
 }
 
 /// What a transfer that was stopped ends with.
-pub(super) fn cancelled_fault() -> ClientError {
+pub(crate) fn cancelled_fault() -> ClientError {
     Fault::new(FaultCode::Cancelled, FaultCode::Cancelled.meaning()).into()
 }

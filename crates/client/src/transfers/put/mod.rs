@@ -1,10 +1,12 @@
 //! Many files up.
 //!
+//! - [`apart`]: a large file in parts, with all connections that have nothing else to do.
 //! - [`mod@find`]: what there is to send.
 //! - [`prepare`]: reads and hashes local files, a batch at a time.
 //! - [`send`]: requests and bodies, one behind the other.
 //! - [`recv`]: their replies, in the same order, and what they mean.
 
+mod apart;
 mod find;
 mod prepare;
 mod recv;
@@ -19,6 +21,7 @@ use tokio::sync::mpsc;
 use self::find::{Count, Feed};
 use super::existing::numbered;
 use super::pool;
+use super::queue::Taken;
 use super::report::{Item, Shown, Summary};
 use super::shared::Shared;
 use super::walk::{Filter, Walk};
@@ -26,6 +29,8 @@ use super::window::Window;
 use super::worker::{self, Work};
 use crate::client::{Client, Halves};
 use crate::error::ClientError;
+use crate::large_file::LargeFile;
+use crate::parts::{self, Together};
 use crate::transfer::OnExisting;
 
 /// A file or a tree on this machine, and where it goes.
@@ -53,6 +58,8 @@ pub(super) struct PutJob {
     step: Step,
     number: u32,
     tries: u32,
+    /// It did not come on in parts.
+    goes_whole: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +81,7 @@ enum Step {
 
 impl PutJob {
     pub(super) fn new(local: PathBuf, remote: RemotePath, what: What) -> Self {
-        Self { local, remote, wanted: None, what, step: Step::Look, number: 0, tries: 0 }
+        Self { local, remote, wanted: None, what, step: Step::Look, number: 0, tries: 0, goes_whole: false }
     }
 
     /// Goes on under the next number.
@@ -103,7 +110,8 @@ pub(super) async fn put(
     connections: usize,
 ) -> Result<Summary, ClientError> {
     let find = Box::pin(find(&shared, roots, filter));
-    let putting = Arc::new(Putting { shared: shared.clone() });
+    let may_share = connections > 1;
+    let putting = Arc::new(Putting { shared: shared.clone(), may_share });
     let work = Box::pin(pool::work(client, connections, &shared, &putting));
     shared.run(find, work).await
 }
@@ -133,24 +141,51 @@ async fn find(
     Ok(())
 }
 
+/// What stands behind or beside the pipeline of a connection.
+enum Apart {
+    /// A large file, to be shared with others.
+    Own(Taken<PutJob>, Box<LargeFile>),
+    /// Somebody else's.
+    Help(Arc<dyn Together>),
+}
+
 /// What workers share that store files.
 struct Putting {
     shared: Arc<Shared<PutJob>>,
+    /// Large files may go in parts.
+    may_share: bool,
 }
 
 impl Work for Putting {
     async fn once(&self, client: &mut Client) -> Result<(), ClientError> {
+        loop {
+            match self.pipeline(client).await? {
+                None => return Ok(()),
+                Some(Apart::Own(taken, file)) => Box::pin(self.store_apart(client, taken, file)).await?,
+                Some(Apart::Help(shared)) => parts::help_with(client, &*shared).await?,
+            }
+        }
+    }
+}
+
+impl Putting {
+    /// Stores one file behind the other, until there are no more, or one that is better stored apart.
+    async fn pipeline(&self, client: &mut Client) -> Result<Option<Apart>, ClientError> {
+        client.admitted().await?;
+        let may_share = self.may_share && client.can_share();
         let Halves { incoming, outgoing, last_id, window } = client.halves().await?;
         let window = Window::new(window);
         // One batch is read while one is sent.
         let (to_send, prepared) = mpsc::channel(1);
         let (to_recv, pending) = mpsc::channel(window.capacity());
-        let prepare = prepare::prepare(&self.shared, to_send);
+        let mut apart = None;
+        let prepare = async { apart = prepare::prepare(self, may_share, to_send).await };
         let send = send::Sender::new(outgoing, last_id, &window, to_recv, &self.shared).run(prepared);
         let recv = recv::Receiver { incoming, shared: &self.shared }.run(pending);
         // Boxed, as all that is handed on: a future that is an argument lies in its caller twice.
         let send = Box::pin(async { futures::future::join(prepare, send).await.1.map_err(ClientError::from) });
         let recv = Box::pin(recv);
-        worker::both(send, recv).await
+        worker::both(send, recv).await?;
+        Ok(apart)
     }
 }

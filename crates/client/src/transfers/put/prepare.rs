@@ -9,10 +9,11 @@ use netdisk_model::Digest;
 use netdisk_protocol::limits::SMALL_LEN;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{PutJob, Step, What};
+use super::{Apart, PutJob, Putting, Step, What};
 use crate::error::ClientError;
 use crate::large_file::LargeFile;
 use crate::local::modified_ms;
+use crate::parts::SHARED_LEN_MIN;
 use crate::stamp::{Links, Stamp, open_regular};
 use crate::transfers::queue::{Batch, Taken};
 use crate::transfers::report::End;
@@ -44,17 +45,32 @@ pub(super) struct SmallFile {
     pub(super) modified: Option<i64>,
 }
 
-/// Prepares what there is to take, until there is no more or nobody wants it.
-pub(super) async fn prepare(shared: &Arc<Shared<PutJob>>, to_send: mpsc::Sender<Vec<Prepared>>) {
+/// Prepares what there is to take, until there is no more, nobody wants it, or something goes apart.
+pub(super) async fn prepare(putting: &Putting, may_share: bool, to_send: mpsc::Sender<Vec<Prepared>>) -> Option<Apart> {
+    let shared = &putting.shared;
     while let Some(batch) = shared.queue.take().await {
         let is_wanted = match batch {
             Batch::Small(jobs) => small(shared, jobs, &to_send).await,
-            Batch::Large(taken) => large(shared, taken, &to_send).await,
+            Batch::Large(taken) => match open(shared, taken).await {
+                None => true,
+                Some((taken, file)) if may_share && goes_apart(&taken, &file) => {
+                    shared.queue.expect_help();
+                    return Some(Apart::Own(taken, file));
+                }
+                Some((taken, file)) => large(taken, file, &to_send).await,
+            },
+            Batch::Together(shared) => return Some(Apart::Help(shared)),
         };
         if !is_wanted {
-            return;
+            return None;
         }
     }
+    None
+}
+
+/// Whether a file is better stored in parts.
+fn goes_apart(job: &PutJob, file: &LargeFile) -> bool {
+    !job.goes_whole && file.size() >= SHARED_LEN_MIN
 }
 
 async fn small(shared: &Arc<Shared<PutJob>>, jobs: Vec<Taken<PutJob>>, to_send: &mpsc::Sender<Vec<Prepared>>) -> bool {
@@ -70,8 +86,8 @@ async fn small(shared: &Arc<Shared<PutJob>>, jobs: Vec<Taken<PutJob>>, to_send: 
     true
 }
 
-/// Opens a large file and waits until it is on its way: what is taken meanwhile would have to wait behind it.
-async fn large(shared: &Arc<Shared<PutJob>>, taken: Taken<PutJob>, to_send: &mpsc::Sender<Vec<Prepared>>) -> bool {
+/// Opens a large file.
+async fn open(shared: &Arc<Shared<PutJob>>, taken: Taken<PutJob>) -> Option<(Taken<PutJob>, Box<LargeFile>)> {
     let with = shared.clone();
     let opened = shared.door.run(move || match LargeFile::open(&taken.local, links(&taken)) {
         Ok(file) => Some((taken, file)),
@@ -80,7 +96,11 @@ async fn large(shared: &Arc<Shared<PutJob>>, taken: Taken<PutJob>, to_send: &mps
             None
         }
     });
-    let Some((taken, file)) = opened.await else { return true };
+    opened.await
+}
+
+/// Hands a large file on and waits until it is on its way: what is taken meanwhile would have to wait behind it.
+async fn large(taken: Taken<PutJob>, file: Box<LargeFile>, to_send: &mpsc::Sender<Vec<Prepared>>) -> bool {
     let (on_its_way, sent) = oneshot::channel();
     let is_wanted = to_send.send(vec![Prepared::Large(taken, file, on_its_way)]).await.is_ok();
     // Dropped, not sent.

@@ -231,7 +231,7 @@ impl<'a> Sender<'a> {
 
 type Reading = JoinHandle<(Result<Piece, (FaultCode, ClientError)>, Box<LargeFile>)>;
 
-fn creates(job: &PutJob) -> bool {
+pub(super) fn creates(job: &PutJob) -> bool {
     job.step == Step::Send(OnExisting::Refuse)
 }
 

@@ -80,6 +80,11 @@ impl Watch {
         self.state().summary.failed += 1;
     }
 
+    /// Something is wrong that stops nothing.
+    pub(super) fn warning(&self, text: &str) {
+        self.aside(|| self.output.warning(text));
+    }
+
     /// Does something at the terminal while no bar is drawn.
     pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
         match &self.bars {
