@@ -21,6 +21,8 @@ pub(crate) struct Relay {
     passed: Arc<Mutex<Vec<Arc<AtomicU64>>>>,
     /// After how many bytes each of the next connections is cut; later ones are not.
     cuts: Arc<Mutex<Vec<u64>>>,
+    /// After how many bytes in one direction nothing passes in it any more.
+    hold: Arc<AtomicU64>,
     /// How often all were cut.
     cut_now: watch::Sender<u32>,
 }
@@ -32,7 +34,9 @@ impl Relay {
         let address = listener.local_addr().expect("an address");
         let (passed, cuts) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
         let (all, next_cuts, to) = (passed.clone(), cuts.clone(), target.clone());
+        let hold = Arc::new(AtomicU64::new(u64::MAX));
         let (cut_now, cut) = watch::channel(0);
+        let held = hold.clone();
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let server = *to.lock().expect("not poisoned");
@@ -41,22 +45,33 @@ impl Relay {
                 let count = Arc::new(AtomicU64::new(0));
                 all.lock().expect("not poisoned").push(count.clone());
                 let after = next_cuts.lock().expect("not poisoned").pop().unwrap_or(u64::MAX);
+                let held = held.clone();
                 let mut cut = cut.clone();
                 cut.mark_unchanged();
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = relay(near, far, count, after) => {}
+                        () = relay(near, far, count, after, held) => {}
                         // The test has ended, or wants it.
                         _ = cut.changed() => {}
                     }
                 });
             }
         });
-        Self { address, target, passed, cuts, cut_now }
+        Self { address, target, passed, cuts, hold, cut_now }
     }
 
     pub(crate) fn cut_next(&self, cuts: &[u64]) {
         *self.cuts.lock().expect("not poisoned") = cuts.iter().rev().copied().collect();
+    }
+
+    /// From now on, so many bytes pass on a connection in one direction, and then no more.
+    pub(crate) fn hold_after(&self, bytes: u64) {
+        self.hold.store(bytes, Ordering::SeqCst);
+    }
+
+    /// What has passed on the connections since the last call of [`Relay::take_passed`].
+    pub(crate) fn passed(&self) -> Vec<u64> {
+        self.passed.lock().expect("not poisoned").iter().map(|count| count.load(Ordering::SeqCst)).collect()
     }
 
     /// What passed on the connections since the last call, in order.
@@ -88,12 +103,12 @@ impl Relay {
     }
 }
 
-async fn relay(near: TcpStream, far: TcpStream, count: Arc<AtomicU64>, cut: u64) {
+async fn relay(near: TcpStream, far: TcpStream, count: Arc<AtomicU64>, cut: u64, hold: Arc<AtomicU64>) {
     let (near_in, near_out) = near.into_split();
     let (far_in, far_out) = far.into_split();
     tokio::select! {
-        () = pump(near_in, far_out, &count, cut) => {}
-        () = pump(far_in, near_out, &count, cut) => {}
+        () = pump(near_in, far_out, &count, cut, &hold) => {}
+        () = pump(far_in, near_out, &count, cut, &hold) => {}
     }
 }
 
@@ -102,12 +117,18 @@ async fn pump(
     mut to: tokio::net::tcp::OwnedWriteHalf,
     count: &AtomicU64,
     cut: u64,
+    hold: &AtomicU64,
 ) {
     let mut some = vec![0; 64 * 1024];
+    let mut passed = 0;
     loop {
+        if passed >= hold.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         match from.read(&mut some).await {
             Ok(0) => break,
             Ok(read) => {
+                passed += read as u64;
                 if count.fetch_add(read as u64, Ordering::SeqCst) + read as u64 > cut
                     || to.write_all(&some[..read]).await.is_err()
                 {

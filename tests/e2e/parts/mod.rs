@@ -7,12 +7,15 @@ mod wire;
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use netdisk_client::{
     Client, ClientError, Destination, Existing, GetRoot, GetTarget, Observer, OnExisting, Outcome, Progress, Summary,
     Transfers, Unobserved, get,
 };
+use netdisk_model::PART_LEN;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -109,5 +112,34 @@ impl Observer for CancelHalfWay {
         if progress.size.is_some_and(|size| progress.position > size / 2) {
             self.0.cancel();
         }
+    }
+}
+
+/// Holds the connection up that it watches, until others have carried so much more than their openings.
+pub(super) struct WaitForOthers<'a> {
+    relay: &'a Relay,
+    carried: Once,
+}
+
+impl<'a> WaitForOthers<'a> {
+    pub(super) fn new(relay: &'a Relay) -> Self {
+        Self { relay, carried: Once::new() }
+    }
+
+    pub(super) fn have_come(&self) -> bool {
+        self.carried.is_completed()
+    }
+}
+
+impl Observer for WaitForOthers<'_> {
+    fn progress(&self, progress: Progress) {
+        if progress.position == 0 {
+            return;
+        }
+        self.carried.call_once(|| {
+            while self.relay.passed().iter().filter(|passed| **passed > 2 * PART_LEN).count() < 2 {
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+        });
     }
 }

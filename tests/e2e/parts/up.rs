@@ -13,7 +13,7 @@ use netdisk_protocol::FaultCode;
 use netdisk_server::{Limits, Registration};
 use tokio_util::sync::CancellationToken;
 
-use super::{CancelHalfWay, OPENING, OVERHEAD, Positions, SIZE, Scene};
+use super::{CancelHalfWay, OPENING, OVERHEAD, Positions, SIZE, Scene, WaitForOthers};
 use crate::fixture::{PASSWORD, Program, ServerProcess, TestServer, content, path};
 use crate::relay::Relay;
 
@@ -56,11 +56,22 @@ async fn a_large_file_goes_over_several_connections() {
         scene.assert_is_there(&bytes);
         scene.client.whoami().await.expect("the connection is in step");
     }
-    let passed = scene.relay.take_passed();
-    let much = passed.iter().filter(|passed| **passed > 2 * PART_LEN).count();
-    assert!(much >= 2, "others carried parts: {passed:?}");
     assert_eq!(fs::read_dir(scene.staging()).expect("there").count(), 0, "nothing is left");
     assert_eq!(scene.client.quota().await.expect("known").bytes, SIZE as u64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn others_go_on_where_one_connection_stands_still() {
+    let mut scene = Scene::new().await;
+    let bytes = content(SIZE);
+    scene.write("f", &bytes);
+    let source = PutSource::File(scene.local("f"));
+    let Scene { relay, client, .. } = &mut scene;
+    let watch = WaitForOthers::new(relay);
+    let cancel = CancellationToken::new();
+    put(client, source, &path("/f"), OnExisting::Replace, &watch, &cancel).await.expect("stored");
+    assert!(watch.have_come(), "it was watched");
+    scene.assert_is_there(&bytes);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,9 +170,13 @@ async fn a_stopped_upload_goes_on_behind_what_the_server_has() {
     let bytes = content(SIZE);
     scene.write("f", &bytes);
     let cancel = CancellationToken::new();
+    // What is on its way cannot all arrive before it is stopped.
+    scene.relay.hold_after(SIZE as u64 / 5);
     let stopped = scene.try_put(&CancelHalfWay(cancel.clone()), &cancel).await.expect_err("stopped");
     assert_eq!(stopped.fault_code(), Some(FaultCode::Cancelled));
     assert!(!scene.server.files("alice").join("f").exists());
+    scene.relay.cut_all();
+    scene.relay.hold_after(u64::MAX);
     scene.cut(&[]).await;
     scene.try_put(&Unobserved, &CancellationToken::new()).await.expect("stored");
     scene.assert_is_there(&bytes);

@@ -57,6 +57,9 @@ pub(crate) async fn fetch(
     let Kept { part, file, entry, parts } = kept;
     let (before, size, modified) = (parts.contiguous(), entry.size, entry.modified);
     let shared = SharedGet::new(entry, parts, file, local.to_owned(), cancel, Door::new());
+    if asked.is_some() {
+        observer.progress(Progress { position: 0, size: Some(size) });
+    }
     if let Some((id, recorded)) = asked
         && let Some(first) = shared.board().take().await
     {
@@ -101,6 +104,7 @@ async fn find(
     // Asked before it is read: what is of another version now need not be.
     let entry = client.stat(path).await?;
     let size = Some(entry.size);
+    observer.progress(Progress { position: 0, size });
     let tell = |position| observer.verifying(Progress { position, size });
     Kept::go_on(place, found, entry, cancel, tell).await
 }

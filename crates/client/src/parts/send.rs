@@ -40,6 +40,7 @@ pub(crate) async fn send(
     cancel: &CancellationToken,
 ) -> Result<Stored, Failed> {
     let size = Some(announced.stamp.size);
+    observer.progress(Progress { position: 0, size });
     let verifying = |position| observer.verifying(Progress { position, size });
     let opened = open(client, request, &announced, cancel, verifying).await;
     let (upload, parts) = opened.map_err(|error| Failed { error, came_on: false })?;
