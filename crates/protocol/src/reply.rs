@@ -60,7 +60,7 @@ pub enum Reply {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         entry: Option<Entry>,
     },
-    /// To `upload`: stored and on disk.
+    /// To `upload` and `reuse`: stored and on disk.
     Stored {
         /// Length in bytes.
         size: u64,

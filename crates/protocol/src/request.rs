@@ -2,7 +2,7 @@
 //!
 //! Two enums keep the states apart: "list before login" does not parse.
 
-use netdisk_model::{Password, RemotePath, ResumeKey, Token, UserName, Version};
+use netdisk_model::{Digest, Password, RemotePath, ResumeKey, Token, UserName, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::claim::Claim;
@@ -38,6 +38,9 @@ pub struct AnnouncedLimits {
     /// Most requests sent and not yet answered.
     pub window: usize,
 }
+
+/// The feature of a server that knows [`Request::Reuse`].
+pub const REUSE: &str = "reuse";
 
 impl AnnouncedLimits {
     /// The limits of this crate.
@@ -213,6 +216,21 @@ pub enum Request {
         /// When the body begins.
         #[serde(default)]
         body: BodyStart,
+    },
+    /// Stores a file whose content the user has in another one already; nothing of it travels.
+    Reuse {
+        /// Where to.
+        path: Claim<RemotePath>,
+        /// Length in bytes.
+        size: u64,
+        /// Digest of the content.
+        digest: Digest,
+        /// Time of last modification to store, in milliseconds since 1970-01-01 UTC.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        modified: Option<i64>,
+        /// Refuses to overwrite.
+        #[serde(default)]
+        create: bool,
     },
     /// Fetches a file; its body follows the reply.
     Download {

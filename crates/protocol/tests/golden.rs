@@ -13,7 +13,7 @@ use netdisk_model::{
 };
 use netdisk_protocol::{
     Admission, AnnouncedLimits, BodyPart, BodyStart, Fault, FaultCode, Frame, FrameCodec, Greeting, Numbered, Proof,
-    Reply, Request,
+    REUSE, Reply, Request,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -64,7 +64,7 @@ fn samples() -> Vec<Sample> {
         modified,
         version: Some(version.clone()),
     };
-    let hello = |limits| Greeting::Hello { version: 1, software: software(), limits, features: Vec::new() };
+    let hello = |limits, features| Greeting::Hello { version: 1, software: software(), limits, features };
     let login = |proof, keep| Admission::Login { user: alice().into(), proof, keep };
     let upload = Request::Upload {
         path: path("/a.txt").into(),
@@ -79,8 +79,8 @@ fn samples() -> Vec<Sample> {
     let no_frame = Fault::new(FaultCode::BadRequest, "a payload that begins with byte 0x47 is no frame");
     let cancelled = Fault::new(FaultCode::Cancelled, FaultCode::Cancelled.meaning());
     vec![
-        sample("hello-client", hello(None)),
-        sample("hello-server", hello(Some(AnnouncedLimits::OURS))),
+        sample("hello-client", hello(None, Vec::new())),
+        sample("hello-server", hello(Some(AnnouncedLimits::OURS), vec![REUSE.to_owned()])),
         sample("register", Numbered::new(1, register(None))),
         sample("register-invited", Numbered::new(1, register(Some(token())))),
         sample("login-password", Numbered::new(1, login(Proof::Password(password()), true))),
@@ -124,6 +124,19 @@ fn samples() -> Vec<Sample> {
         sample("quota-reply", Numbered::new(12, Reply::Quota(Usage { bytes: 5, files: 1, limits }))),
         sample("upload", Numbered::new(9, upload)),
         sample("upload-ready", Numbered::new(9, Reply::Ready { offset: 0, entry: None })),
+        sample(
+            "reuse",
+            Numbered::new(
+                16,
+                Request::Reuse {
+                    path: path("/b.bin").into(),
+                    size: 1_048_576,
+                    digest,
+                    modified: Some(time),
+                    create: false,
+                },
+            ),
+        ),
         sample("stored", Numbered::new(9, Reply::Stored { size: 5, digest, version: version.clone() })),
         sample(
             "download",

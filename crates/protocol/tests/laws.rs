@@ -153,6 +153,9 @@ fn any_request() -> impl Strategy<Value = Request> {
             to: to.into(),
             replace
         }),
+        (any_path(), any::<u64>(), any::<[u8; 32]>(), any::<bool>()).prop_map(|(path, size, digest, create)| {
+            Request::Reuse { path: path.into(), size, digest: digest.into(), modified: Some(-1), create }
+        }),
         Just(Request::Quota),
         Just(Request::Sessions),
         ".{0,40}".prop_map(|session| Request::Revoke { session }),

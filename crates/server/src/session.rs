@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use netdisk_model::{RemotePath, ResumeKey, Token};
+use netdisk_model::{Digest, RemotePath, ResumeKey, Token};
 use netdisk_protocol::{
     BodyStart, Claim, Connection, ConnectionError, Fault, FaultCode, Numbered, Reply, Request, Stop,
 };
@@ -156,6 +156,14 @@ impl Session {
                     Err(fault) => Err(fault),
                 }
             }
+            Request::Reuse { path, size, digest, modified, create } => {
+                let spec =
+                    |path| UploadSpec { path, size: Some(size), modified, existing: existing(!create), resume: None };
+                match path.check() {
+                    Ok(path) => connection.keep_alive(self.reuse(spec(path), digest)).await?,
+                    Err(error) => Err(refusal::of_path(error)),
+                }
+            }
             Request::Download { path, offset, version } => {
                 let wanted = Wanted { id, path, offset, version };
                 self.download(connection, wanted, &server.stop_bodies()).await?;
@@ -260,6 +268,15 @@ impl Session {
             Err(fault) => reply(connection, id, Err(fault)).await?,
         }
         Ok(Next::Request)
+    }
+
+    async fn reuse(&self, spec: UploadSpec, digest: Digest) -> Result<Reply, Fault> {
+        let path = spec.path.clone();
+        match self.account.home.store_known(spec, digest).await {
+            Ok(Some(stored)) => Ok(self.stored(&path, stored)),
+            Ok(None) => Err(Fault::new(FaultCode::NotFound, "no file here is known to have this content")),
+            Err(error) => Err(refusal::of_creation(&path, &error)),
+        }
     }
 
     async fn begin_upload(

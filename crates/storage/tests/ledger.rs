@@ -105,6 +105,31 @@ async fn a_file_that_rotted_is_not_handed_out_as_whole_and_not_copied() {
 }
 
 #[tokio::test]
+async fn content_that_rotted_or_was_changed_by_hand_is_known_no_more() {
+    let fixture = Fixture::new().await;
+    let content = vec![b'k'; 1024 * 1024];
+    let digest = Digest::of(&content);
+    let spec = || UploadSpec {
+        path: path("/copy"),
+        size: Some(content.len() as u64),
+        modified: None,
+        existing: Existing::Refuse,
+        resume: None,
+    };
+    fixture.put("/rotten", &content).await;
+    rot(fixture.file("rotten"));
+    assert_eq!(fixture.home.store_known(spec(), digest).await.expect("asked"), None);
+    fixture.put("/changed", &content).await;
+    fs::write(fixture.file("changed"), vec![b'x'; content.len()]).expect("written");
+    assert_eq!(fixture.home.store_known(spec(), digest).await.expect("asked"), None);
+    assert!(!fixture.file("copy").exists());
+    // Whatever was found to be unfit, a good one is found behind it.
+    fixture.put("/good", &content).await;
+    assert!(fixture.home.store_known(spec(), digest).await.expect("asked").is_some());
+    assert_eq!(fixture.get("/copy").await.expect("stored"), content);
+}
+
+#[tokio::test]
 async fn what_somebody_wrote_by_hand_is_no_damage() {
     let fixture = Fixture::new().await;
     fixture.put("/f", b"content").await;

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use netdisk_model::{Digest, Entry, EntryKind, Limits, Password, RemotePath, ResumeKey, Usage, UserName};
 
 use crate::{
-    Accounts, AccountsError, Depth, Existing, Home, PartialFile, Quota, Removal, Standing, StorageError, Stored,
-    UploadSpec, WholeFile,
+    Accounts, AccountsError, Depth, Existing, Home, KNOWN_LEN_MIN, PartialFile, Quota, Removal, Standing, StorageError,
+    Stored, UploadSpec, WholeFile,
 };
 
 /// Makes a test of each law; `$open` is an expression that gives `(store, guard)`: an `Arc<dyn Accounts>` over an empty
@@ -20,7 +20,7 @@ macro_rules! storage_contract {
         $crate::storage_contract! { $open;
             registration_makes_an_empty_home, a_name_is_taken_once, weak_passwords_are_refused,
             refusals_do_not_say_which_half_was_wrong, tokens_work_until_revoked, tokens_are_their_users_alone, kept_logins_are_listed_and_revoked, an_invitation_serves_once,
-            homes_are_apart, all_sizes_come_back, an_upload_overwrites, whole_files_are_stored_in_their_order, what_was_opened_stays_as_it_was,
+            homes_are_apart, all_sizes_come_back, an_upload_overwrites, whole_files_are_stored_in_their_order, known_content_is_stored_again_without_being_sent, what_was_opened_stays_as_it_was,
             create_refuses_what_stands, of_two_creates_one_wins, of_two_uploads_the_last_commit_wins,
             a_wrong_digest_stores_nothing, a_wrong_size_stores_nothing, an_unknown_size_is_settled_by_the_end,
             a_dropped_upload_stores_nothing, an_interrupted_upload_goes_on_where_it_was,

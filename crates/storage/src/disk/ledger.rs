@@ -48,6 +48,20 @@ pub(super) fn row(
     Ok(row_of_inode(connection, user, identity.inode)?.filter(|row| row.identity == identity))
 }
 
+/// The rows of files of this content, the newest inodes first, as far as they are worth a look.
+pub(super) fn rows_of_content(
+    connection: &Connection,
+    user: &UserName,
+    size: u64,
+    digest: Digest,
+) -> Result<Vec<FileRow>, rusqlite::Error> {
+    // The first condition on the size is that of the index.
+    let query = "SELECT inode, born, size, modified, digest, path FROM files
+        WHERE user = ?1 AND digest = ?2 AND size >= 1048576 AND size = ?3 ORDER BY inode DESC LIMIT 8";
+    let mut query = connection.prepare_cached(query)?;
+    query.query_map(params![user.as_str(), digest.as_bytes(), size.cast_signed()], read_row)?.collect()
+}
+
 fn row_of_inode(connection: &Connection, user: &UserName, inode: i64) -> Result<Option<FileRow>, rusqlite::Error> {
     let query = "SELECT inode, born, size, modified, digest, path FROM files WHERE user = ?1 AND inode = ?2";
     connection.prepare_cached(query)?.query_row(params![user.as_str(), inode], read_row).optional()
