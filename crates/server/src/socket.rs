@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn who_does_not_read_holds_little_of_the_servers_memory() {
         let limit = 2 * UNSENT_LEN_MAX as usize;
-        let (taken, arrived) = taken(|stream| prepare(stream));
+        let (taken, arrived) = taken(prepare);
         assert!(taken - arrived < limit, "{taken} bytes taken, {arrived} arrived");
     }
 
