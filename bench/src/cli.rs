@@ -47,6 +47,9 @@ pub(crate) struct CompareArgs {
     /// Write the tables to FILE too
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Draw the times in FILE too
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
     /// Work in DIR, on a real disk, instead of in memory
     #[arg(long, value_name = "DIR")]
     pub(crate) disk: Option<PathBuf>,
@@ -147,6 +150,12 @@ pub(crate) enum WorkloadId {
     W5,
     /// A large file far away
     W6,
+    /// A hundred clients at once
+    W7,
+    /// Memory of idle sessions
+    W8,
+    /// Listings
+    W9,
 }
 
 #[cfg(test)]

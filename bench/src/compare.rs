@@ -12,7 +12,7 @@ use crate::peer::{self, Peer};
 use crate::programs::Programs;
 use crate::site::{self, Site};
 use crate::workload::{self, Bench};
-use crate::{machine, report, stop, targets};
+use crate::{machine, plot, report, stop, targets};
 
 /// Measures, and prints what came of it.
 pub(crate) fn compare(args: &CompareArgs) -> Result<()> {
@@ -21,7 +21,7 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<()> {
     site::own_mounts(&programs)?;
     stop::watch()?;
     let site = Rc::new(Site::new(programs, args.disk.as_deref())?);
-    let (machine, load_before) = (machine::line(site.folder())?, machine::load()?);
+    let load_before = machine::load()?;
     let bench = Bench {
         site,
         peers,
@@ -40,21 +40,31 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<()> {
         columns.extend(workload::run(id, &bench).with_context(|| format!("{id:?}"))?);
     }
     let mut text = report::tables(&bench.peers, &columns);
-    text.push_str(&format!("\n{}\n", targets::table(&columns)));
+    text.push_str(&format!("\n{}\n", targets::table(&bench.peers, &columns)));
     text.push_str(&left_out.concat());
-    for (name, missing) in absent {
-        text.push_str(&format!("Left out, not installed: {name} ({}).\n", missing.join(", ")));
-    }
-    text.push_str(&format!(
-        "\nMachine: {machine}. Load average {load_before:.1} before, {:.1} after.\n",
-        machine::load()?
-    ));
-    text.push_str(&format!("Medians of {} runs in turns. Command: `{}`\n", bench.runs, command_line()));
+    text.push_str(&remarks(&bench, &absent, load_before)?);
     println!("{text}");
+    if let Some(file) = &args.plot {
+        fs::write(file, plot::svg(&columns, &machine::line(bench.site.folder())?))
+            .with_context(|| file.display().to_string())?;
+    }
     if let Some(out) = &args.out {
         fs::write(out, text).with_context(|| out.display().to_string())?;
     }
     Ok(())
+}
+
+/// Who was left out, where this was, and how to do it again.
+fn remarks(bench: &Bench, absent: &[(&str, Vec<&str>)], load_before: f64) -> Result<String> {
+    let mut text = String::new();
+    for (name, missing) in absent {
+        text.push_str(&format!("Left out, not installed: {name} ({}).\n", missing.join(", ")));
+    }
+    let (machine, load) = (machine::line(bench.site.folder())?, machine::load()?);
+    text.push_str(&format!("\nMachine: {machine}. Load average {load_before:.1} before, {load:.1} after.\n"));
+    text.push_str(&format!("Peers: {}.\n", machine::versions(&bench.site.programs, &bench.peers)));
+    text.push_str(&format!("Medians of {} runs in turns. Command: `{}`\n", bench.runs, command_line()));
+    Ok(text)
 }
 
 /// Says who could take part, and who lacks what.

@@ -10,6 +10,8 @@ use blake3::Hash;
 
 /// Bytes that are made and written at a time.
 const CHUNK_LEN: usize = 256 * 1024;
+/// How many files of a tree lie in one folder.
+const FILES_PER_FOLDER: usize = 100;
 
 /// A folder of files. Its name is the folder's name on either side.
 #[derive(Debug)]
@@ -31,7 +33,13 @@ pub(crate) fn one_file(size: u64) -> Vec<(String, u64)> {
     vec![("file.bin".to_owned(), size)]
 }
 
-/// So many files of one size.
+/// So many files of one size, in folders of a hundred.
+pub(crate) fn tree(count: usize, size: u64) -> Vec<(String, u64)> {
+    let path = |number| format!("d{:03}/f{number:06}.bin", number / FILES_PER_FOLDER);
+    (0..count).map(|number| (path(number), size)).collect()
+}
+
+/// So many files of one size, in one folder.
 pub(crate) fn many_files(count: usize, size: u64) -> Vec<(String, u64)> {
     (0..count).map(|number| (format!("f{number:06}.bin"), size)).collect()
 }
@@ -150,6 +158,10 @@ mod tests {
     #[test]
     fn shapes() {
         assert_eq!(one_file(7), [("file.bin".to_owned(), 7)]);
+        let tree = tree(201, 3);
+        assert_eq!(tree.len(), 201);
+        assert_eq!(tree[99].0, "d000/f000099.bin");
+        assert_eq!(tree[200], ("d002/f000200.bin".to_owned(), 3));
         let many = many_files(201, 3);
         assert_eq!(many.len(), 201);
         assert_eq!(many[200], ("f000200.bin".to_owned(), 3));

@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::Result;
+
+use crate::peer::Peer;
+use crate::programs::Programs;
 
 /// Cores, memory, kernel, file system, compiler, day and commit.
 pub(crate) fn line(folder: &Path) -> Result<String> {
@@ -19,6 +22,32 @@ pub(crate) fn line(folder: &Path) -> Result<String> {
         "{cores} cores ({processor}), {gib:.0} GiB, Linux {kernel}, {}, {rust}, {today}, commit {commit}",
         file_system(folder)
     ))
+}
+
+/// How programs are asked for their version; the others do not say it without being started.
+const VERSIONS: &[(&str, &str)] = &[
+    ("rsync", "--version"),
+    ("nginx", "-v"),
+    ("dufs", "--version"),
+    ("sshd", "-V"),
+    ("curl", "--version"),
+    ("lftp", "--version"),
+    ("rclone", "--version"),
+    ("pure-ftpd", "--help"),
+];
+
+/// The versions of the programs that `peers` need, as far as they say them.
+pub(crate) fn versions(programs: &Programs, peers: &[Box<dyn Peer>]) -> String {
+    let needed = VERSIONS.iter().filter(|(name, _)| peers.iter().any(|peer| peer.programs().contains(name)));
+    let lines = needed.filter_map(|(name, how)| {
+        let output = Command::new(programs.find(name)?).arg(how).stdin(Stdio::null()).output().ok()?;
+        let said = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&said).into_owned();
+        // Some complain of the option first.
+        let line = text.lines().find(|line| line.contains(|character: char| character.is_ascii_digit()))?;
+        Some(line.split_whitespace().take(4).collect::<Vec<_>>().join(" "))
+    });
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 /// How busy the machine is: the one-minute load average.

@@ -2,7 +2,7 @@
 //!
 //! Reading order: `cli` (what is asked), `compare` (the whole of it), `workload` (what is done), `peer` (who does it),
 //! `fileset` (with what, and whether it arrived), `site` and `process` (where and how servers and clients run), `limit`
-//! (what the machine can do at best), `usage` (what it cost), `stop` (how it ends early), `statistics`, `report`.
+//! (what the machine can do at best), `usage` (what it cost), `stop` (how it ends early), `statistics`, `report`, `targets`, `plot`.
 
 mod account;
 mod cli;
@@ -13,10 +13,12 @@ mod limit;
 mod machine;
 mod network;
 mod peer;
+mod plot;
 mod process;
 mod programs;
 mod relay;
 mod report;
+mod session;
 mod site;
 mod statistics;
 mod stop;

@@ -125,6 +125,33 @@ pub(crate) fn run_client(command: Command, room: &Path, patience: Duration) -> R
     })
 }
 
+/// Starts all clients at once and waits for the last one; one that fails or is too slow speaks for all.
+pub(crate) fn run_crowd(commands: Vec<Command>, room: &Path, patience: Duration) -> Result<Ended> {
+    let logs = (0..commands.len()).map(|number| room.join(format!("client{number}.log"))).collect::<Vec<_>>();
+    let clients = commands.into_iter().zip(&logs).map(|(command, log)| quiet_client(command, log));
+    let mut clients = clients.collect::<Result<Vec<_>>>()?;
+    let cpu_before = usage::cpu_of_children()?;
+    let began = Instant::now();
+    let started = clients.iter_mut().map(|client| client.spawn().context("a client does not start"));
+    let mut children = started.collect::<Result<Vec<_>>>()?;
+    let mut bad = None;
+    for (child, log) in children.iter_mut().zip(&logs) {
+        // Once it is decided, nobody is given more time; but each is waited for.
+        let left = patience.saturating_sub(began.elapsed());
+        match stop::wait(child, if bad.is_some() { Duration::ZERO } else { left })? {
+            Some(status) if status.success() => {}
+            ended if bad.is_none() => {
+                bad = Some(
+                    ended.map_or(Ended::TooSlow, |status| Ended::Badly(format!("{status}: {}", last_words(&[log])))),
+                );
+            }
+            _ => {}
+        }
+    }
+    let time = began.elapsed();
+    Ok(bad.unwrap_or(Ended::Well(Spent { time, cpu: usage::cpu_of_children()? - cpu_before })))
+}
+
 /// A client in a process group of its own, whose words go to `log`.
 fn quiet_client(mut command: Command, log: &Path) -> Result<Command> {
     let log = File::create(log)?;

@@ -18,6 +18,11 @@ pub(crate) struct Column {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     Seconds,
+    Millis,
+    /// Of memory, for one session.
+    Kib,
+    /// The only one of which more is better.
+    MibPerSecond,
 }
 
 /// What CPU time is held against.
@@ -77,6 +82,9 @@ impl Unit {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Seconds => "s",
+            Self::Millis => "ms",
+            Self::Kib => "KiB",
+            Self::MibPerSecond => "MiB/s",
         }
     }
 }

@@ -42,6 +42,18 @@ fn ticks_of(stat: &str) -> Option<u64> {
     (times.len() == 4).then(|| times.iter().sum())
 }
 
+/// The memory, in bytes, of the tree of processes under `root`, each shared page counted once among those that share it.
+pub(crate) fn shared_memory_of_tree(root: u32) -> Result<u64> {
+    let mut kib = 0;
+    for pid in tree(root) {
+        let file = format!("/proc/{pid}/smaps_rollup");
+        // One that ended since then has none.
+        let Ok(text) = fs::read_to_string(&file) else { continue };
+        kib += kib_of(&text, "Pss:").with_context(|| format!("{file} names no Pss"))?;
+    }
+    Ok(kib * 1024)
+}
+
 /// How many processes there are under `root`, itself among them.
 pub(crate) fn tree_len(root: u32) -> usize {
     tree(root).len()
@@ -82,8 +94,12 @@ impl MemoryWatch {
 }
 
 fn status_kib(pid: u32, key: &str) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix(key))?.split_whitespace().next()?.parse().ok()
+    kib_of(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, key)
+}
+
+/// The number behind `key` in a file of lines such as `VmHWM:  1234 kB`.
+fn kib_of(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(key))?.split_whitespace().next()?.parse().ok()
 }
 
 /// `root` and all processes under it, as far as they live.

@@ -1,20 +1,24 @@
 //! A comparison of a few KiB from end to end: netdisk and the limits alone, no time asserted.
 
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// Sizes and counts by which 1 GiB becomes some KiB, and 2,000 files one.
 const DIVIDE: &str = "100000";
 
-fn compare(out: &Path, args: &[&str]) -> std::io::Result<Output> {
-    Command::new(env!("CARGO_BIN_EXE_netdisk-bench"))
-        .args(["compare", "--runs", "2", "--divide", DIVIDE])
-        .args(["--netdisk", env!("CARGO_BIN_EXE_netdisk-under-bench"), "--out"])
+fn command(out: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netdisk-bench"));
+    command
+        .args(["compare", "--divide", DIVIDE, "--netdisk", env!("CARGO_BIN_EXE_netdisk-under-bench"), "--out"])
         .arg(out)
-        .args(args)
         // Also as root it works as it does for anybody: with no mounts of its own.
-        .env("NETDISK_BENCH_STARTED_OVER", "1")
-        .output()
+        .env("NETDISK_BENCH_STARTED_OVER", "1");
+    command
+}
+
+fn compare(out: &Path, args: &[&str]) -> std::io::Result<Output> {
+    command(out).args(["--runs", "2"]).args(args).output()
 }
 
 #[test]
@@ -43,5 +47,31 @@ fn an_unknown_contender_is_named() -> std::io::Result<()> {
     let output = compare(&folder.path().join("table.md"), &["--peers", "nobody"])?;
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("no contender is called nobody"));
+    Ok(())
+}
+
+#[test]
+fn a_comparison_that_is_stopped_takes_everything_down() -> std::io::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let disk = folder.path().to_string_lossy().into_owned();
+    // So many runs that the signal comes in the middle.
+    let mut comparison = command(&folder.path().join("table.md"))
+        .args(["--only", "W1", "--peers", "netdisk", "--runs", "100", "--disk", &disk])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut said = BufReader::new(comparison.stderr.take().expect("piped"));
+    let mut line = String::new();
+    while !line.starts_with("W1 1/100 netdisk") {
+        line.clear();
+        assert!(said.read_line(&mut line)? > 0, "it has ended before a round was done");
+    }
+    assert_eq!(std::fs::read_dir(folder.path())?.count(), 1, "it works in a folder of its own");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&comparison), rustix::process::Signal::TERM)?;
+    let mut rest = String::new();
+    said.read_to_string(&mut rest)?;
+    assert!(!comparison.wait()?.success());
+    assert!(rest.contains("interrupted"), "{rest}");
+    assert_eq!(std::fs::read_dir(folder.path())?.count(), 0, "nothing is left");
     Ok(())
 }

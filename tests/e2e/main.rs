@@ -6,7 +6,8 @@
 //! - `identity`: certificates and pins. `log`: the log and the audit file. `crowds`: more peers than there is room for.
 //! - `program`, `shell`, `listings`, `globs`: what a person or a script sees.
 //! - `stop`: SIGTERM during uploads. `terminal`: a person at a pseudo-terminal.
-//! - `resume`: transfers that are cut.
+//! - `resume`: transfers that are cut; `relay` cuts them. `trees`: many files at once, up and down; `evil_trees`: from a
+//!   server that says anything.
 //! - `accounts`: passwords and kept logins. `corpus`: what fuzzing begins with and has found.
 //! - `python`, `clients`: the independent clients. `lab`: the framing lab. `mangled`: its
 //!   mangler between the real client and the real server. `messenger`: it and the programs of a course.
@@ -17,6 +18,7 @@ mod clients;
 mod corpus;
 mod crowds;
 mod dissect;
+mod evil_trees;
 mod fixture;
 mod globs;
 mod grade;
@@ -33,6 +35,7 @@ mod messenger;
 mod program;
 mod python;
 mod raw;
+mod relay;
 mod resume;
 mod scripts;
 mod shell;
@@ -40,4 +43,5 @@ mod stop;
 mod terminal;
 mod toolchain;
 mod transfers;
+mod trees;
 mod wire;

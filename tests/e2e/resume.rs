@@ -1,9 +1,7 @@
 //! Transfers that are cut go on where they were, and never splice two contents.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use netdisk_client::{
@@ -11,87 +9,14 @@ use netdisk_client::{
 };
 use netdisk_model::{Digest, Password};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{PASSWORD, TestServer, content, path};
+use crate::relay::Relay;
 
 const SIZE: usize = 20_000_000;
 /// Room for what is neither file nor under way: handshakes, messages, records.
 const OVERHEAD: u64 = 500_000;
-
-/// Stands between client and server; cuts connections after so many bytes in either direction.
-struct Relay {
-    address: SocketAddr,
-    /// Bytes that passed on each connection.
-    passed: Arc<Mutex<Vec<Arc<AtomicU64>>>>,
-    /// After how many bytes each of the next connections is cut; later ones are not.
-    cuts: Arc<Mutex<Vec<u64>>>,
-}
-
-impl Relay {
-    async fn to(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        let (passed, cuts) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
-        let (all, next_cuts) = (passed.clone(), cuts.clone());
-        tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                let far = TcpStream::connect(server).await.expect("the server listens");
-                let count = Arc::new(AtomicU64::new(0));
-                all.lock().expect("not poisoned").push(count.clone());
-                let cut = next_cuts.lock().expect("not poisoned").pop().unwrap_or(u64::MAX);
-                tokio::spawn(relay(near, far, count, cut));
-            }
-        });
-        Self { address, passed, cuts }
-    }
-
-    fn cut_next(&self, cuts: &[u64]) {
-        *self.cuts.lock().expect("not poisoned") = cuts.iter().rev().copied().collect();
-    }
-
-    /// What passed on the connections since the last call, in order.
-    fn take_passed(&self) -> Vec<u64> {
-        self.passed.lock().expect("not poisoned").drain(..).map(|count| count.load(Ordering::SeqCst)).collect()
-    }
-
-    /// A client that comes through here and can come again.
-    async fn client(&self, server: &TestServer) -> Client {
-        server.register("alice").await.close().await.expect("closed");
-        let door = dial(&self.address.to_string().parse().expect("an endpoint"), &server.trust).await.expect("a door");
-        let alice = "alice".parse().expect("a name");
-        door.log_in(&alice, Password::new(PASSWORD), true).await.expect("logged in")
-    }
-}
-
-async fn relay(near: TcpStream, far: TcpStream, count: Arc<AtomicU64>, cut: u64) {
-    let (near_in, near_out) = near.into_split();
-    let (far_in, far_out) = far.into_split();
-    tokio::select! {
-        () = pump(near_in, far_out, &count, cut) => {}
-        () = pump(far_in, near_out, &count, cut) => {}
-    }
-}
-
-async fn pump(
-    mut from: tokio::net::tcp::OwnedReadHalf,
-    mut to: tokio::net::tcp::OwnedWriteHalf,
-    count: &AtomicU64,
-    cut: u64,
-) {
-    let mut some = vec![0; 64 * 1024];
-    while let Ok(read @ 1..) = from.read(&mut some).await {
-        if count.fetch_add(read as u64, Ordering::SeqCst) + read as u64 > cut
-            || to.write_all(&some[..read]).await.is_err()
-        {
-            return;
-        }
-    }
-    // An end in one direction is not one in the other.
-    std::future::pending().await
-}
 
 /// Notes what an observer sees, and may do something at the first loss.
 #[derive(Default)]

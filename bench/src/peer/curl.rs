@@ -44,7 +44,7 @@ impl Curl {
 
     /// curl for an FTP server whose files lie under `path`.
     pub(super) fn ftp(site: &Site, room: &Path, address: SocketAddr, path: &str, tls: bool) -> Result<Self> {
-        let mut options = Vec::new();
+        let mut options = vec!["--ftp-create-dirs".to_owned()];
         if tls {
             options.extend(["--ssl-reqd", "--cacert", text(&site.certificate())?].map(str::to_owned));
         }

@@ -1,6 +1,7 @@
 //! dufs, a file server in Rust, and curl.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
@@ -11,6 +12,7 @@ use super::curl::Curl;
 use super::{PASSWORD, Peer, Promises, Service, USER};
 use crate::fileset::FileSet;
 use crate::process::Server;
+use crate::session::{HttpSession, Session};
 use crate::site::Site;
 
 /// dufs, in plaintext or over TLS.
@@ -23,6 +25,8 @@ struct Running {
     server: Server,
     files: PathBuf,
     curl: Curl,
+    address: SocketAddr,
+    tls: bool,
 }
 
 impl Peer for Dufs {
@@ -56,7 +60,7 @@ impl Peer for Dufs {
         let mut server = Server::start(command, room)?;
         server.until_listening(site, address)?;
         let curl = Curl::http(site, room, address, self.tls)?;
-        Ok(Box::new(Running { site: Rc::clone(site), server, files, curl }))
+        Ok(Box::new(Running { site: Rc::clone(site), server, files, curl, address, tls: self.tls }))
     }
 }
 
@@ -75,5 +79,14 @@ impl Service for Running {
 
     fn download(&self, set: &FileSet, into: &Path) -> Result<Command> {
         self.curl.download(&self.site, set, into)
+    }
+
+    fn open_session(&self, _number: usize) -> Result<Option<Box<dyn Session>>> {
+        let certificate = self.tls.then(|| self.site.certificate());
+        HttpSession::open(self.address, certificate.as_deref(), (USER, PASSWORD), "?json").map(Some)
+    }
+
+    fn sessions_max(&self) -> usize {
+        1000
     }
 }

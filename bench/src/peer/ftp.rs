@@ -1,17 +1,19 @@
 //! What the FTP servers share: a folder for the account that they serve, and curl.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
 
 use anyhow::Result;
 
-use super::Service;
 use super::curl::Curl;
+use super::{PASSWORD, Service};
 use crate::account::Account;
 use crate::fileset::FileSet;
 use crate::process::Server;
+use crate::session::{FtpSession, Session};
 use crate::site::Site;
 
 /// An FTP server that runs.
@@ -22,6 +24,10 @@ pub(super) struct Ftp {
     /// Who writes the files.
     pub(super) account: Account,
     pub(super) curl: Curl,
+    pub(super) address: SocketAddr,
+    /// Where the files are, for a client.
+    pub(super) root: &'static str,
+    pub(super) tls: bool,
 }
 
 /// Makes a folder that `account` may write to.
@@ -54,5 +60,10 @@ impl Service for Ftp {
             fs::remove_dir_all(&folder)?;
         }
         folder_of(&self.account, &folder)
+    }
+
+    fn open_session(&self, _number: usize) -> Result<Option<Box<dyn Session>>> {
+        let certificate = self.tls.then(|| self.site.certificate());
+        FtpSession::open(self.address, certificate.as_deref(), self.curl.user, PASSWORD, self.root).map(Some)
     }
 }

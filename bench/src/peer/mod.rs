@@ -17,7 +17,7 @@ mod sshd;
 mod vsftpd;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
 
@@ -25,6 +25,7 @@ use anyhow::Result;
 
 use crate::fileset::FileSet;
 use crate::process::Server;
+use crate::session::Session;
 use crate::site::Site;
 
 /// What netdisk's own rows, and the limits', begin with.
@@ -73,6 +74,25 @@ pub(crate) trait Service {
         set.lay_into(&self.files().join(set.name()?))
     }
 
+    /// A client for each of `sets`, all to upload at once: nothing of an earlier upload is left.
+    fn crowd(&self, sets: &[FileSet]) -> Result<Vec<Client>> {
+        let client = |set: &FileSet| {
+            self.clear(set)?;
+            Ok((self.upload(set)?, self.files().join(set.name()?)))
+        };
+        sets.iter().map(client).collect()
+    }
+
+    /// A session that is logged in; nothing where the protocol has none that could wait.
+    fn open_session(&self, _number: usize) -> Result<Option<Box<dyn Session>>> {
+        Ok(None)
+    }
+
+    /// How many sessions are opened to see what one costs: a server with a process for each needs fewer for a good mean.
+    fn sessions_max(&self) -> usize {
+        100
+    }
+
     /// Makes room for an upload of `set`: nothing of an earlier one is left.
     fn clear(&self, set: &FileSet) -> Result<()> {
         let folder = self.files().join(set.name()?);
@@ -82,6 +102,9 @@ pub(crate) trait Service {
         Ok(())
     }
 }
+
+/// A client that uploads, and where its folder lies afterwards.
+pub(crate) type Client = (Command, PathBuf);
 
 /// Everybody, in the order of the tables.
 pub(crate) fn all() -> Vec<Box<dyn Peer>> {

@@ -6,11 +6,16 @@ use std::process::Command;
 use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
+use netdisk_client::Trust;
 
-use super::{PASSWORD, Peer, Promises, Service, USER};
+use super::{Client, PASSWORD, Peer, Promises, Service, USER};
 use crate::fileset::FileSet;
 use crate::process::{Server, run_helper};
+use crate::session::{NetdiskSessions, Session};
 use crate::site::Site;
+
+/// How many clients of a crowd share an account: the server lets one user have some more connections.
+const CLIENTS_PER_USER: usize = 50;
 
 /// netdisk, logged in one way or another.
 pub(super) struct Netdisk {
@@ -53,11 +58,13 @@ impl Netdisk {
 struct Running {
     site: Rc<Site>,
     server: Server,
+    homes: PathBuf,
     files: PathBuf,
     address: String,
     home: PathBuf,
     login: Login,
     plaintext: bool,
+    sessions: NetdiskSessions,
 }
 
 impl Peer for Netdisk {
@@ -83,25 +90,50 @@ impl Peer for Netdisk {
         }
         let mut server = Server::start(command, room)?;
         let out = server.out.clone();
-        let address = server.until(|| {
-            let said = fs::read_to_string(&out)?;
-            let address = said.lines().find_map(|line| line.strip_prefix("listening on "));
-            // The last line may be half written; the next one has begun only after it.
-            Ok(address.filter(|_| said.ends_with('\n')).map(str::to_owned))
-        })?;
-        let files = data.join("homes").join(USER).join("files");
+        let (address, trust) = server.until(|| announced(&fs::read_to_string(&out)?, self.plaintext))?;
+        let sessions = NetdiskSessions::new(address.parse()?, trust)?;
+        let homes = data.join("homes");
+        let files = homes.join(USER).join("files");
         let (site, home) = (Rc::clone(site), room.join("home"));
-        let running = Running { site, server, files, address, home, login: self.login, plaintext: self.plaintext };
-        running.register().context("netdisk register")?;
+        let running = Running {
+            site,
+            server,
+            homes,
+            files,
+            address,
+            home,
+            login: self.login,
+            plaintext: self.plaintext,
+            sessions,
+        };
+        running.register(USER).context("netdisk register")?;
         Ok(Box::new(running))
     }
+}
+
+/// Where it listens and what its key is, once it has said so in whole lines.
+fn announced(said: &str, plaintext: bool) -> Result<Option<(String, Trust)>> {
+    let said = said.rsplit_once('\n').map_or("", |(lines, _)| lines);
+    let line = |key: &str| said.lines().find_map(|line| line.strip_prefix(key));
+    Ok(match (line("listening on "), line("fingerprint ")) {
+        (Some(address), _) if plaintext => Some((address.to_owned(), Trust::Plaintext)),
+        (Some(address), Some(fingerprint)) => Some((address.to_owned(), Trust::Pinned(fingerprint.parse()?))),
+        _ => None,
+    })
 }
 
 impl Running {
     /// A client that knows the server, and is logged in or has the password.
     fn client(&self) -> Result<Command> {
+        self.client_of(USER)
+    }
+
+    fn client_of(&self, user: &str) -> Result<Command> {
         let mut command = self.site.client("netdisk")?;
-        command.env("NETDISK_HOME", &self.home).env("NETDISK_SERVER", &self.address).env("NETDISK_USER", USER);
+        command
+            .env("NETDISK_HOME", self.home.join(user))
+            .env("NETDISK_SERVER", &self.address)
+            .env("NETDISK_USER", user);
         if self.login == Login::Password {
             command.env("NETDISK_PASSWORD", PASSWORD);
         }
@@ -112,16 +144,31 @@ impl Running {
         Ok(command)
     }
 
-    fn register(&self) -> Result<()> {
-        let mut register = self.client()?;
+    /// Makes the account, once.
+    fn register(&self, user: &str) -> Result<()> {
+        if self.home.join(user).exists() {
+            return Ok(());
+        }
+        let mut register = self.client_of(user)?;
         if !self.plaintext {
             register.arg("--accept-new");
         }
-        run_helper(register.env("NETDISK_PASSWORD", PASSWORD).args(["register", USER]))?;
+        run_helper(register.env("NETDISK_PASSWORD", PASSWORD).args(["register", user]))?;
         if self.login == Login::Password {
-            run_helper(self.client()?.arg("logout"))?;
+            run_helper(self.client_of(user)?.arg("logout"))?;
         }
         Ok(())
+    }
+
+    fn upload_as(&self, user: &str, set: &FileSet) -> Result<Command> {
+        let mut command = self.client_of(user)?;
+        command.args(["put", "-r"]).arg(&set.root).arg("/");
+        Ok(command)
+    }
+
+    /// By a command: the server counts what it has.
+    fn clear_as(&self, user: &str, set: &FileSet) -> Result<()> {
+        run_helper(self.client_of(user)?.args(["rm", "-r", "-f", &format!("/{}", set.name()?)]))
     }
 }
 
@@ -135,30 +182,48 @@ impl Service for Running {
     }
 
     fn upload(&self, set: &FileSet) -> Result<Command> {
-        let mut command = self.client()?;
-        command.arg("put").args(set.files.keys().map(|path| set.root.join(path))).arg(format!("/{}", set.name()?));
-        Ok(command)
+        self.upload_as(USER, set)
     }
 
     fn download(&self, set: &FileSet, into: &Path) -> Result<Command> {
-        let (mut command, name) = (self.client()?, set.name()?);
-        fs::create_dir(into.join(name))?;
-        command.arg("get").args(set.files.keys().map(|path| format!("/{name}/{path}"))).arg(into.join(name));
+        let mut command = self.client()?;
+        command.args(["get", "-r", &format!("/{}", set.name()?)]).arg(into);
         Ok(command)
     }
 
     /// By an upload: the server has to know the digests.
     fn lay(&self, set: &FileSet) -> Result<()> {
-        self.clear(set)?;
         run_helper(&mut self.upload(set)?)
     }
 
-    /// By a command: the server counts what it has.
     fn clear(&self, set: &FileSet) -> Result<()> {
-        let mut command = self.client()?;
-        let folder = format!("/{}", set.name()?);
-        command.args(["rm", "-r", "-f", &folder]);
-        run_helper(&mut command)?;
-        run_helper(self.client()?.args(["mkdir", &folder]))
+        self.clear_as(USER, set)
+    }
+
+    /// By several users: one alone may not have so many connections.
+    fn crowd(&self, sets: &[FileSet]) -> Result<Vec<Client>> {
+        let mut clients = Vec::new();
+        for (number, some) in sets.chunks(CLIENTS_PER_USER).enumerate() {
+            let user = format!("{USER}{number}");
+            self.register(&user)?;
+            for set in some {
+                self.clear_as(&user, set)?;
+                let files = self.homes.join(&user).join("files");
+                clients.push((self.upload_as(&user, set)?, files.join(set.name()?)));
+            }
+        }
+        Ok(clients)
+    }
+
+    fn open_session(&self, number: usize) -> Result<Option<Box<dyn Session>>> {
+        let session = match number {
+            0 => self.sessions.open_as(USER, PASSWORD),
+            _ => self.sessions.open(number - 1, PASSWORD),
+        };
+        session.map(Some)
+    }
+
+    fn sessions_max(&self) -> usize {
+        1000
     }
 }

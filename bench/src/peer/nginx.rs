@@ -13,6 +13,7 @@ use super::{PASSWORD, Peer, Promises, Service, USER};
 use crate::fileset::FileSet;
 use crate::process::Server;
 use crate::programs::text;
+use crate::session::{HttpSession, Session};
 use crate::site::Site;
 
 /// nginx, in plaintext or over TLS 1.3.
@@ -25,6 +26,8 @@ struct Running {
     server: Server,
     files: PathBuf,
     curl: Curl,
+    address: SocketAddr,
+    tls: bool,
 }
 
 impl Peer for Nginx {
@@ -56,7 +59,7 @@ impl Peer for Nginx {
         let mut server = Server::start(command, room)?;
         server.until_listening(site, address)?;
         let curl = Curl::http(site, room, address, self.tls)?;
-        Ok(Box::new(Running { site: Rc::clone(site), server, files, curl }))
+        Ok(Box::new(Running { site: Rc::clone(site), server, files, curl, address, tls: self.tls }))
     }
 }
 
@@ -105,5 +108,14 @@ impl Service for Running {
 
     fn download(&self, set: &FileSet, into: &Path) -> Result<Command> {
         self.curl.download(&self.site, set, into)
+    }
+
+    fn open_session(&self, _number: usize) -> Result<Option<Box<dyn Session>>> {
+        let certificate = self.tls.then(|| self.site.certificate());
+        HttpSession::open(self.address, certificate.as_deref(), (USER, PASSWORD), "").map(Some)
+    }
+
+    fn sessions_max(&self) -> usize {
+        1000
     }
 }

@@ -61,6 +61,6 @@ impl Peer for PureFtpd {
         let mut server = Server::start(command, room)?;
         server.until_listening(site, address)?;
         let curl = Curl::ftp(site, room, address, "", self.tls)?;
-        Ok(Box::new(Ftp { site: Rc::clone(site), server, files, account, curl }))
+        Ok(Box::new(Ftp { site: Rc::clone(site), server, files, account, curl, address, root: "", tls: self.tls }))
     }
 }

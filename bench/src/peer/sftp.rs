@@ -12,6 +12,7 @@ use super::{Peer, Promises, Service};
 use crate::fileset::FileSet;
 use crate::process::Server;
 use crate::programs::text;
+use crate::session::{Session, SftpSession};
 use crate::site::Site;
 
 /// sftp over ssh.
@@ -45,8 +46,12 @@ impl Running {
     fn batch(&self, set: &FileSet, line: &str) -> Result<Command> {
         let batch = self.sshd.room.join(format!("{}.batch", set.name()?));
         fs::write(&batch, format!("{line}\n"))?;
+        self.client(&["-b", text(&batch)?])
+    }
+
+    fn client(&self, options: &[&str]) -> Result<Command> {
         let mut command = self.site.client("sftp")?;
-        command.args(self.sshd.options()?).args(["-P", &self.sshd.address.port().to_string(), "-q", "-b"]).arg(batch);
+        command.args(self.sshd.options()?).args(["-P", &self.sshd.address.port().to_string(), "-q"]).args(options);
         command.arg(format!("{}@{}", self.sshd.user, self.sshd.address.ip()));
         Ok(command)
     }
@@ -67,5 +72,9 @@ impl Service for Running {
 
     fn download(&self, set: &FileSet, into: &Path) -> Result<Command> {
         self.batch(set, &format!("get -r {}/{} {}", text(self.files())?, set.name()?, text(into)?))
+    }
+
+    fn open_session(&self, _number: usize) -> Result<Option<Box<dyn Session>>> {
+        SftpSession::open(self.client(&[])?, text(self.files())?).map(Some)
     }
 }

@@ -18,6 +18,9 @@ use crate::site::Site;
 /// Who it serves strangers as; Debian's package makes the account.
 const ACCOUNT: &str = "ftp";
 
+/// Where its clients find the files.
+const ROOT: &str = "/files";
+
 /// vsftpd, in plaintext or over TLS.
 pub(super) struct Vsftpd {
     pub(super) tls: bool,
@@ -47,9 +50,9 @@ impl Peer for Vsftpd {
         command.arg(room.join("vsftpd.conf"));
         let mut server = Server::start(command, room)?;
         server.until_listening(site, address)?;
-        let mut curl = Curl::ftp(site, room, address, "/files", self.tls)?;
+        let mut curl = Curl::ftp(site, room, address, ROOT, self.tls)?;
         curl.user = ACCOUNT;
-        Ok(Box::new(Ftp { site: Rc::clone(site), server, files, account, curl }))
+        Ok(Box::new(Ftp { site: Rc::clone(site), server, files, account, curl, address, root: ROOT, tls: self.tls }))
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::Bench;
 use super::small;
 use super::transfer::{Direction, Plan, measure};
-use crate::fileset::{many_files, one_file};
+use crate::fileset::{one_file, tree};
 use crate::programs::Programs;
 use crate::report::{Column, CostUnit, size_text};
 use crate::site::Site;
@@ -32,7 +32,7 @@ pub(super) fn obstacle(programs: &Programs) -> Option<String> {
 /// W5: 2,000 files of 4 KiB.
 pub(super) fn small_files(bench: &Bench) -> Result<Vec<Column>> {
     let count = usize::try_from(bench.scaled(small::COUNT))?;
-    both_ways(bench, "W5", &format!("{count} x 4 KiB"), many_files(count, small::SIZE), CostUnit::Files)
+    both_ways(bench, "W5", &format!("{count} x 4 KiB"), tree(count, small::SIZE), CostUnit::Files)
 }
 
 /// W6: one file of 100 MiB.
@@ -45,7 +45,7 @@ fn both_ways(bench: &Bench, id: &str, what: &str, shape: Vec<(String, u64)>, cos
     let site = Rc::new(Site::far(&bench.site, ROUND_TRIP)?);
     let mut columns = Vec::new();
     for (direction, way) in [(Direction::Upload, "up"), (Direction::Download, "down")] {
-        let title = format!("{direction} {what} at {} ms", ROUND_TRIP.as_millis());
+        let title = format!("{what} at {} ms", ROUND_TRIP.as_millis());
         let plan = Plan { id: format!("{id} {way}"), title, direction, shape: shape.clone(), cost };
         columns.push(measure(bench, &site, &plan)?);
     }

@@ -1,7 +1,10 @@
 //! The workloads: what every contender is asked to do. To add one: a file here, an id in `cli`, an arm in `run`.
 
+mod crowd;
 mod far;
+mod idle;
 mod large;
+mod listing;
 mod small;
 mod transfer;
 
@@ -13,8 +16,9 @@ use anyhow::Result;
 use crate::cli::WorkloadId;
 use crate::peer::Peer;
 use crate::programs::Programs;
-use crate::report::Column;
+use crate::report::{Column, Score};
 use crate::site::Site;
+use crate::stop;
 
 /// All that a workload needs.
 pub(crate) struct Bench {
@@ -34,13 +38,19 @@ impl Bench {
     fn scaled(&self, amount: u64) -> u64 {
         (amount / self.divide).max(1)
     }
+
+    /// What an error of a contender's counts as; a signal that ends the bench is nobody's fault.
+    fn failure(&self, error: &anyhow::Error) -> Result<Score> {
+        stop::pause(Duration::ZERO)?;
+        Ok(Score::Failed(format!("{error:#}")))
+    }
 }
 
 /// What keeps a workload from being done on this machine.
 pub(crate) fn obstacle(id: WorkloadId, programs: &Programs) -> Option<String> {
     match id {
         WorkloadId::W5 | WorkloadId::W6 => far::obstacle(programs),
-        WorkloadId::W1 | WorkloadId::W2 | WorkloadId::W3 | WorkloadId::W4 => None,
+        _ => None,
     }
 }
 
@@ -53,5 +63,8 @@ pub(crate) fn run(id: WorkloadId, bench: &Bench) -> Result<Vec<Column>> {
         WorkloadId::W4 => small::download(bench),
         WorkloadId::W5 => far::small_files(bench),
         WorkloadId::W6 => far::large_file(bench),
+        WorkloadId::W7 => crowd::crowd(bench),
+        WorkloadId::W8 => idle::idle(bench),
+        WorkloadId::W9 => listing::listing(bench),
     }
 }

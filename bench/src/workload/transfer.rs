@@ -74,11 +74,7 @@ pub(super) fn measure(bench: &Bench, site: &Rc<Site>, plan: &Plan) -> Result<Col
     for peer in &bench.peers {
         match enter(site, plan, &set, peer.as_ref()) {
             Ok(entrant) => entrants.push(entrant),
-            Err(error) => {
-                // A signal is no fault of the contender.
-                stop::pause(Duration::ZERO)?;
-                scores.push((peer.name(), Score::Failed(format!("{error:#}"))));
-            }
+            Err(error) => scores.push((peer.name(), bench.failure(&error)?)),
         }
     }
     for round in 1..=bench.runs {

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use netdisk_model::{Entry, RemotePath, Token, Usage, UserName};
-use netdisk_protocol::{Connection, ConnectionError, Fault, Numbered, Reply, Request};
+use netdisk_protocol::{Connection, ConnectionError, Fault, Incoming, Numbered, Outgoing, Reply, Request};
 
 use crate::caps::{ListingTally, excerpt};
 use crate::dial::{Redial, Stream};
@@ -28,6 +28,33 @@ pub struct Client {
     token: Option<Token>,
     redial: Option<Redial>,
     last_id: u64,
+    /// Requests that may be under way at once, as the server announced it.
+    window: usize,
+    /// It was left in the middle of something.
+    is_given_up: bool,
+}
+
+/// The way to another connection of the same user.
+pub(crate) struct Another {
+    redial: Option<Redial>,
+    user: UserName,
+}
+
+impl Another {
+    /// Dials and logs in, where a token is at hand.
+    pub(crate) async fn dial(&self) -> Result<Client, ClientError> {
+        match &self.redial {
+            Some(redial) => redial.dial(&self.user).await,
+            None => Err(ConnectionError::Closed.into()),
+        }
+    }
+}
+
+/// A client taken apart, for whoever sends and receives at once.
+pub(crate) struct Halves<'a> {
+    pub(crate) incoming: &'a mut Incoming<Box<dyn Stream>>,
+    pub(crate) outgoing: &'a mut Outgoing<Box<dyn Stream>>,
+    pub(crate) last_id: &'a mut u64,
 }
 
 /// What is in a directory.
@@ -52,7 +79,22 @@ impl Client {
         redial: Option<Redial>,
         last_id: u64,
     ) -> Self {
-        Self { connection, user, token, redial, last_id }
+        Self { connection, user, token, redial, last_id, window: 1, is_given_up: false }
+    }
+
+    /// With the window that the server announced.
+    pub(crate) fn with_window(self, window: usize) -> Self {
+        Self { window, ..self }
+    }
+
+    pub(crate) fn window(&self) -> usize {
+        self.window
+    }
+
+    /// What it takes to send and to receive at once: both halves, and the last id that was given.
+    pub(crate) fn halves(&mut self) -> Halves<'_> {
+        let (incoming, outgoing) = self.connection.halves();
+        Halves { incoming, outgoing, last_id: &mut self.last_id }
     }
 
     /// Who is logged in.
@@ -87,7 +129,12 @@ impl Client {
     /// # }
     /// ```
     pub fn is_closed(&mut self) -> bool {
-        self.connection.is_closed()
+        self.is_given_up || self.connection.is_closed()
+    }
+
+    /// The connection was left in the middle of something, and is of no use any more.
+    pub(crate) fn give_up(&mut self) {
+        self.is_given_up = true;
     }
 
     /// Asks the server who is logged in. Not cancel safe, like all requests.
@@ -259,6 +306,11 @@ impl Client {
         }
     }
 
+    /// What it takes to make another connection of the same user.
+    pub(crate) fn another(&self) -> Another {
+        Another { redial: self.redial.clone(), user: self.user.clone() }
+    }
+
     /// The stream of frames behind it.
     pub(crate) fn connection(&mut self) -> &mut Connection<Box<dyn Stream>> {
         &mut self.connection
@@ -281,9 +333,11 @@ impl Client {
     /// Dials and logs in again in place of a connection that broke.
     pub(crate) async fn reconnect(&mut self) -> Result<(), ClientError> {
         let Some(redial) = &self.redial else { return Err(ConnectionError::Closed.into()) };
-        let Client { connection, last_id, .. } = redial.dial(&self.user).await?;
+        let Client { connection, last_id, window, .. } = redial.dial(&self.user).await?;
         self.connection = connection;
         self.last_id = last_id;
+        self.window = window;
+        self.is_given_up = false;
         Ok(())
     }
 

@@ -9,12 +9,14 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use netdisk_model::RemotePath;
-use rustix::fs::{CWD, Mode, OFlags, RenameFlags, ResolveFlags, openat2};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
 use crate::error::ClientError;
+use crate::part_file::Place;
 use crate::transfer::OnExisting;
 
 const RESOLVE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
@@ -39,6 +41,17 @@ const TRIES_MAX: usize = 100;
 pub struct Destination {
     directory: OwnedFd,
     path: PathBuf,
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Directory,
+    /// A file, or what could be replaced by one.
+    Other {
+        /// Time of last modification, in milliseconds since 1970.
+        modified: i64,
+    },
 }
 
 impl Destination {
@@ -125,6 +138,35 @@ impl Destination {
         rename().map_err(|error| self.explain(to, error))
     }
 
+    /// Where a file below it goes; the directories above it are made.
+    pub(crate) fn place(&self, at: &RemotePath) -> Result<Place, ClientError> {
+        let (directory, name) = match self.parent(at) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.make_directories(&at.parent().unwrap_or_else(RemotePath::root))?;
+                self.parent(at)
+            }
+            parent => parent,
+        }
+        .map_err(|error| self.explain(at, error))?;
+        Ok(Place { directory: Arc::new(directory), name: name.into(), shown: self.shown(at) })
+    }
+
+    /// What stands where something goes, if anything does; a link is one itself.
+    pub(crate) fn standing(&self, at: &RemotePath) -> Result<Option<Standing>, ClientError> {
+        let stat = self.parent(at).and_then(|(directory, name)| {
+            rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(io::Error::from)
+        });
+        match stat {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => Ok(Some(Standing::Directory)),
+            Ok(stat) => {
+                let modified = stat.st_mtime.saturating_mul(1000).saturating_add(stat.st_mtime_nsec as i64 / 1_000_000);
+                Ok(Some(Standing::Other { modified }))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.explain(at, error)),
+        }
+    }
+
     /// Opens the directory that something stands in, and names it there.
     fn parent<'path>(&self, at: &'path RemotePath) -> io::Result<(OwnedFd, &'path str)> {
         let (Some(parent), Some(name)) = (at.parent(), at.name()) else {
@@ -142,7 +184,8 @@ impl Destination {
         }
     }
 
-    fn shown(&self, at: &RemotePath) -> PathBuf {
+    /// As a person is told.
+    pub(crate) fn shown(&self, at: &RemotePath) -> PathBuf {
         self.path.join(at.as_str().trim_start_matches('/'))
     }
 }

@@ -77,6 +77,12 @@ pub enum ClientError {
         /// What happened.
         error: io::Error,
     },
+    /// A local file changed while it was sent: what was read of it may be half of one content and half of another.
+    #[error("{}: it changed while it was sent", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// A local file stands where a download goes.
     #[error("{} exists already", path.display())]
     LocalExists {
@@ -153,6 +159,7 @@ impl ClientError {
         match self {
             Self::Fault(fault) | Self::Connection(ConnectionError::Refused(fault)) => Some(fault.code),
             Self::DigestMismatch => Some(FaultCode::DigestMismatch),
+            Self::Changed { .. } => Some(FaultCode::Changed),
             Self::BadPath { .. } => Some(FaultCode::BadPath),
             _ => None,
         }

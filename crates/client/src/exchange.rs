@@ -152,7 +152,7 @@ mod tests {
             body: BodyStart::Wait,
         };
         let told = Told::default();
-        let mut source = ReaderSource::new(&b"1"[..], "f".into(), Some(1), &told);
+        let mut source = ReaderSource::new(&b"1"[..], "f".into(), &told);
         let stop = CancellationToken::new();
         let answer = async {
             let request: Numbered<Request> = server.recv().await.expect("not cut").expect("a request");

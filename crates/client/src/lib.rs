@@ -4,6 +4,7 @@
 //! - [`Door`]: a server that waits for somebody to register or log in.
 //! - [`Client`]: one method for each request.
 //! - [`put`], [`get`]: the transfer engine, with [`Observer`] for whoever wants to watch.
+//! - [`Transfers`]: many files at once, trees too, and [`TransfersObserver`] beside them.
 //! - [`Destination`]: a folder that nothing written through it leaves.
 //! - [`ClientError`]: what can go wrong.
 //!
@@ -30,16 +31,20 @@ mod caps;
 mod client;
 mod destination;
 mod dial;
+mod door;
 mod endpoint;
 mod error;
 mod exchange;
+mod fetch;
 mod local;
 mod observer;
 mod part_file;
 mod rest;
 mod retry;
+mod stamp;
 mod tap;
 mod transfer;
+mod transfers;
 mod trust;
 mod walk;
 
@@ -48,7 +53,11 @@ pub use destination::Destination;
 pub use dial::{Door, dial, dial_observed, fingerprint_of, greet_over};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::ClientError;
+pub use fetch::get;
 pub use local::modified_ms;
 pub use observer::{Observer, Progress, Unobserved};
-pub use transfer::{GetTarget, OnExisting, Outcome, PutSource, get, put};
+pub use transfer::{GetTarget, OnExisting, Outcome, PutSource, put};
+pub use transfers::{
+    Ask, End, Existing, Filter, GetRoot, Item, LeftOut, PutRoot, Summary, Transfers, TransfersObserver, numbered,
+};
 pub use trust::Trust;

@@ -1,20 +1,22 @@
 //! The local ends of transfers: any reader as a source, any writer as a sink.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use netdisk_model::{Digest, ResumeKey};
+use netdisk_model::Digest;
 use netdisk_protocol::limits::DATA_LEN_MAX;
 use netdisk_protocol::{Chunk, Fault, FaultCode, Sink, Source};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
+use crate::door::run_blocking;
 use crate::error::ClientError;
 use crate::observer::{Observer, Progress};
+use crate::stamp::Stamp;
 
 /// Reads a body from `reader`, hashing what it reads.
 ///
@@ -22,17 +24,45 @@ use crate::observer::{Observer, Progress};
 pub(crate) struct ReaderSource<'a, R> {
     reader: R,
     name: PathBuf,
-    failure: Option<std::io::Error>,
+    failure: Option<ClientError>,
     size: Option<u64>,
+    /// A second handle of a file, and what it was when it was announced.
+    announced: Option<(Arc<std::fs::File>, Stamp)>,
     position: u64,
     hash: blake3::Hasher,
     observer: &'a dyn Observer,
 }
 
 impl<'a, R: AsyncRead + Send + Unpin> ReaderSource<'a, R> {
-    pub(crate) fn new(reader: R, name: PathBuf, size: Option<u64>, observer: &'a dyn Observer) -> Self {
-        observer.progress(Progress { position: 0, size });
-        Self { reader, name, failure: None, size, position: 0, hash: blake3::Hasher::new(), observer }
+    pub(crate) fn new(reader: R, name: PathBuf, observer: &'a dyn Observer) -> Self {
+        observer.progress(Progress { position: 0, size: None });
+        Self {
+            reader,
+            name,
+            failure: None,
+            size: None,
+            announced: None,
+            position: 0,
+            hash: blake3::Hasher::new(),
+            observer,
+        }
+    }
+}
+
+impl<'a> ReaderSource<'a, File> {
+    /// A file that must stay as it was announced.
+    pub(crate) fn of_file(
+        file: std::fs::File,
+        stamp: Stamp,
+        name: PathBuf,
+        observer: &'a dyn Observer,
+    ) -> std::io::Result<Self> {
+        observer.progress(Progress { position: 0, size: Some(stamp.size) });
+        let announced = Some((Arc::new(file.try_clone()?), stamp));
+        let mut reader = File::from_std(file);
+        reader.set_max_buf_size(DATA_LEN_MAX);
+        let (size, hash) = (Some(stamp.size), blake3::Hasher::new());
+        Ok(Self { reader, name, failure: None, size, announced, position: 0, hash, observer })
     }
 }
 
@@ -46,24 +76,42 @@ impl<R: AsyncRead + Send + Unpin> ReaderSource<'_, R> {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(error) => {
-                    self.failure = Some(error);
-                    return Err(fault(FaultCode::ReadFailed));
+                    return Err(self.fail_read(error));
                 }
             }
         }
         self.hash.update(&data);
         self.position += data.len() as u64;
+        if self.size.is_some_and(|size| size < self.position) {
+            return Err(self.fail_changed());
+        }
         Ok(data.freeze())
     }
 
-    /// The end, unless the file is not the one that was announced: it grew or shrank while it was sent.
-    fn end(&mut self) -> Result<Chunk, Fault> {
-        if let Some(size) = self.size.filter(|size| *size != self.position) {
-            let text = format!("changed from {size} to {} bytes while it was sent", self.position);
-            self.failure = Some(std::io::Error::other(text));
-            return Err(fault(FaultCode::Changed));
+    /// The end, unless the file is not the one that was announced: somebody wrote into it while it was sent.
+    async fn end(&mut self) -> Result<Chunk, Fault> {
+        if let Some((file, stamp)) = self.announced.clone() {
+            match run_blocking(move || stamp.is_still(&file)).await {
+                Ok(true) if self.position == stamp.size => {}
+                Ok(_) => return Err(self.fail_changed()),
+                Err(error) => return Err(self.fail_read(error)),
+            }
         }
         Ok(Chunk::End(self.hash.finalize().into()))
+    }
+
+    fn fail_changed(&mut self) -> Fault {
+        self.fail(FaultCode::Changed, ClientError::Changed { path: self.name.clone() })
+    }
+
+    fn fail_read(&mut self, error: std::io::Error) -> Fault {
+        let failure = ClientError::local(&self.name)(error);
+        self.fail(FaultCode::ReadFailed, failure)
+    }
+
+    fn fail(&mut self, code: FaultCode, failure: ClientError) -> Fault {
+        self.failure = Some(failure);
+        fault(code)
     }
 
     fn observed(&self) -> Progress {
@@ -77,7 +125,7 @@ impl<R: AsyncRead + Send + Unpin> SkippingSource for ReaderSource<'_, R> {
         let begin = self.position;
         let data = self.read().await?;
         if data.is_empty() {
-            return self.end();
+            return self.end().await;
         }
         if self.position <= offset {
             self.observer.verifying(self.observed());
@@ -120,20 +168,13 @@ impl Source for Skipped<'_> {
 impl<R> ReaderSource<'_, R> {
     /// What went wrong here, if anything did; otherwise what the other side says.
     pub(crate) fn failure_or(self, error: ClientError) -> ClientError {
-        local_or(self.name, self.failure, error)
+        self.failure.unwrap_or(error)
     }
 }
 
 /// What the other side is told of a failure here.
 fn fault(code: FaultCode) -> Fault {
     Fault::new(code, code.meaning())
-}
-
-fn local_or(path: PathBuf, failure: Option<std::io::Error>, error: ClientError) -> ClientError {
-    match failure {
-        Some(error) => ClientError::Local { path, error },
-        None => error,
-    }
 }
 
 /// Writes a body to `writer`, hashing what it writes.
@@ -164,7 +205,10 @@ impl<'a, W: AsyncWrite + Send + Unpin> WriterSink<'a, W> {
 
     /// What went wrong here, if anything did; otherwise what the other side says.
     pub(crate) fn failure_or(&mut self, error: ClientError) -> ClientError {
-        local_or(self.name.clone(), self.failure.take(), error)
+        match self.failure.take() {
+            Some(failure) => ClientError::local(&self.name)(failure),
+            None => error,
+        }
     }
 
     /// Where it goes.
@@ -232,19 +276,6 @@ impl<W: AsyncWrite + Send + Unpin> Sink for WriterSink<'_, W> {
 pub(crate) fn time(modified_ms: i64) -> Option<SystemTime> {
     let distance = Duration::from_millis(modified_ms.unsigned_abs());
     if modified_ms < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
-}
-
-/// A name for the content of a local file, by which an interrupted upload of it is found again: whoever writes into the
-/// file, or puts another in its place, moves its inode, size or ctime.
-pub(crate) fn resume_key(metadata: &std::fs::Metadata) -> Option<ResumeKey> {
-    let mut hash = blake3::Hasher::new();
-    for number in [metadata.dev(), metadata.ino(), metadata.size()] {
-        hash.update(&number.to_le_bytes());
-    }
-    for time in [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()] {
-        hash.update(&time.to_le_bytes());
-    }
-    hash.finalize().to_hex().parse().ok()
 }
 
 /// The time of last modification of a local file, in milliseconds since 1970-01-01 UTC, as an upload sends it; `None`

@@ -3,15 +3,19 @@
 //! It carries a mark, an extended attribute that says what it is a part of: the entry of the remote file, its version
 //! with it. By the mark a repeated command knows its own part file from somebody's file of that name, and goes on where it
 //! was interrupted. Where the file system keeps no such attributes, an interrupted download leaves nothing.
+//!
+//! All of it blocks.
 
-use std::fs::{File, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use netdisk_model::{Entry, RemotePath};
-use netdisk_protocol::limits::DATA_LEN_MAX;
-use rustix::fs::{FlockOperation, OFlags, RenameFlags, XattrFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags, XattrFlags};
 use rustix::io::Errno;
 
 use crate::error::ClientError;
@@ -24,10 +28,30 @@ const MARK: &str = "user.netdisk.part";
 /// Longest mark in bytes: the longest path, doubled by JSON, and the rest of an entry.
 const MARK_LEN_MAX: usize = 16 * 1024;
 
+/// Where a file goes: a name in a directory that is held open, so that nobody can put another in its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) directory: Arc<OwnedFd>,
+    pub(crate) name: OsString,
+    /// As a person is told.
+    pub(crate) shown: PathBuf,
+}
+
+impl Place {
+    /// The place that a person named.
+    pub(crate) fn of(path: &Path) -> Result<Self, ClientError> {
+        let local = ClientError::local(path);
+        let Some(name) = path.file_name() else { return Err(local(io::ErrorKind::IsADirectory.into())) };
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let directory = File::open(parent).map_err(local)?;
+        Ok(Self { directory: Arc::new(directory.into()), name: name.to_owned(), shown: path.to_owned() })
+    }
+}
+
 /// An unfinished download. One that is dropped stays when it can be resumed, and is removed when it cannot.
 pub(crate) struct PartFile {
-    path: PathBuf,
-    target: PathBuf,
+    place: Place,
+    name: OsString,
     at_drop: AtDrop,
 }
 
@@ -41,61 +65,43 @@ enum AtDrop {
     Gone,
 }
 
-/// A part file as it was found or made.
-pub(crate) struct Opened {
-    pub(crate) part: PartFile,
-    pub(crate) file: tokio::fs::File,
-    /// What it is a part of and how many bytes are there, when it was found.
-    pub(crate) kept: Option<(Entry, u64)>,
-}
-
 impl PartFile {
-    /// Finds the part file that an interrupted download of `remote` to `target` left; `None` where there is none, or
-    /// another transfer writes to it.
-    pub(crate) async fn find(target: &Path, remote: &RemotePath) -> Option<Opened> {
-        let (target, remote) = (target.to_owned(), remote.clone());
-        let find = move || {
-            for number in 0.. {
-                let path = part_path(&target, number);
-                if path.symlink_metadata().is_err() {
-                    return None;
-                }
-                if let Ok(Some((file, entry, len))) = open_kept(&path, &remote) {
-                    let part = Self { path, target, at_drop: AtDrop::Leave };
-                    return Some(Opened { part, file: tokio_file(file), kept: Some((entry, len)) });
-                }
+    /// Finds the part file that an interrupted download of `remote` to `place` left, and says what it is a part of and how
+    /// many bytes are there; `None` where there is none, or another transfer writes to it.
+    pub(crate) fn find(place: &Place, remote: &RemotePath) -> Option<(Self, File, Entry, u64)> {
+        for number in 0.. {
+            let name = part_name(&place.name, number);
+            rustix::fs::statat(&place.directory, &name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+            if let Ok(Some((file, entry, len))) = open_kept(&place.directory, &name, remote) {
+                return Some((Self { place: place.clone(), name, at_drop: AtDrop::Leave }, file, entry, len));
             }
-            None
-        };
-        tokio::task::spawn_blocking(find).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        }
+        None
     }
 
-    /// Makes the part file of `target`; beside somebody's file of that name, one with another number.
-    pub(crate) async fn create(target: &Path) -> Result<Opened, ClientError> {
-        let target = target.to_owned();
-        let create = move || {
-            for number in 0.. {
-                let path = part_path(&target, number);
-                // Exclusive: what stands there is somebody else's, be it a file, a link or a pipe.
-                match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
-                    Ok(file) => {
-                        // Nobody else can have it yet; without a lock, two commands at once end in a wrong digest.
-                        drop(lock(&file));
-                        let part = Self { path, target, at_drop: AtDrop::Remove };
-                        return Ok(Opened { part, file: tokio_file(file), kept: None });
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    // The part file is nobody's business: its target cannot be made.
-                    Err(error) => return Err(ClientError::local(&target)(error)),
+    /// Makes the part file of `place`; beside somebody's file of that name, one with another number.
+    pub(crate) fn create(place: &Place) -> Result<(Self, File), ClientError> {
+        // Exclusive: what stands there is somebody else's, be it a file, a link or a pipe.
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        for number in 0.. {
+            let name = part_name(&place.name, number);
+            match rustix::fs::openat(&place.directory, &name, flags, Mode::from_raw_mode(0o666)) {
+                Ok(file) => {
+                    let file = File::from(file);
+                    // Nobody else can have it yet; without a lock, two commands at once end in a wrong digest.
+                    drop(lock(&file));
+                    return Ok((Self { place: place.clone(), name, at_drop: AtDrop::Remove }, file));
                 }
+                Err(Errno::EXIST) => {}
+                // The part file is nobody's business: its target cannot be made.
+                Err(error) => return Err(ClientError::local(&place.shown)(error.into())),
             }
-            Err(ClientError::LocalExists { path: target })
-        };
-        tokio::task::spawn_blocking(create).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        }
+        Err(ClientError::LocalExists { path: place.shown.clone() })
     }
 
     /// Writes down what it is a part of, so that it can be resumed.
-    pub(crate) fn mark(&mut self, file: &tokio::fs::File, entry: &Entry) {
+    pub(crate) fn mark(&mut self, file: impl AsFd, entry: &Entry) {
         let marked = serde_json::to_vec(entry)
             .map_err(io::Error::from)
             .and_then(|mark| Ok(rustix::fs::fsetxattr(file, MARK, &mark, XattrFlags::empty())?));
@@ -109,70 +115,106 @@ impl PartFile {
     }
 
     /// Puts the file at its target, at one stroke and onto the disk.
-    pub(crate) async fn commit(
+    pub(crate) fn commit(self, file: &File, modified_ms: i64, existing: OnExisting) -> Result<(), ClientError> {
+        let place = self.place.clone();
+        self.commit_unsynced(file, modified_ms, existing)?;
+        sync_directory(&place)
+    }
+
+    /// The same, but the new name is not on the disk before [`sync_directory`].
+    pub(crate) fn commit_unsynced(
         mut self,
-        file: tokio::fs::File,
+        file: &File,
         modified_ms: i64,
         existing: OnExisting,
     ) -> Result<(), ClientError> {
-        let (part, target) = (self.path.clone(), self.target.clone());
-        let file = file.into_std().await;
-        let commit = move |renamed: &mut bool| {
-            let local = ClientError::local(&target);
-            match rustix::fs::fremovexattr(&file, MARK) {
-                // Where there are no attributes, it has none.
-                Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
-                Err(error) => return Err(local(error.into())),
-            }
-            if let Some(modified) = time(modified_ms) {
-                file.set_modified(modified).map_err(&local)?;
-            }
-            file.sync_all().map_err(&local)?;
-            let flags = match existing {
-                OnExisting::Replace => RenameFlags::empty(),
-                OnExisting::Refuse => RenameFlags::NOREPLACE,
-            };
-            let cwd = rustix::fs::CWD;
-            match rustix::fs::renameat_with(cwd, &part, cwd, &target, flags) {
-                Ok(()) => *renamed = true,
-                Err(Errno::EXIST) => return Err(ClientError::LocalExists { path: target.clone() }),
-                Err(error) => return Err(local(error.into())),
-            }
-            let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            File::open(parent).and_then(|parent| parent.sync_all()).map_err(local)
+        self.at_drop = AtDrop::Remove;
+        let local = ClientError::local(&self.place.shown);
+        match rustix::fs::fremovexattr(file, MARK) {
+            // Where there are no attributes, it has none.
+            Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
+            Err(error) => return Err(local(error.into())),
+        }
+        if let Some(modified) = time(modified_ms) {
+            file.set_modified(modified).map_err(&local)?;
+        }
+        file.sync_all().map_err(&local)?;
+        let Place { directory, name, shown } = &self.place;
+        let standing = lock_part(directory, name).map_err(&local)?;
+        let flags = match (existing, &standing) {
+            (_, Standing::InUse) => return Err(ClientError::LocalBusy { path: shown.clone() }),
+            (OnExisting::Replace, Standing::Elsewhere | Standing::Locked(_)) => RenameFlags::empty(),
+            (OnExisting::Refuse, _) | (_, Standing::Nothing) => RenameFlags::NOREPLACE,
         };
-        let committed = tokio::task::spawn_blocking(move || {
-            let mut renamed = false;
-            let outcome = commit(&mut renamed);
-            (renamed, outcome)
-        });
-        let (renamed, outcome) = committed.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        self.at_drop = if renamed { AtDrop::Gone } else { AtDrop::Remove };
-        outcome
+        match rustix::fs::renameat_with(directory, &self.name, directory, name, flags) {
+            Ok(()) => self.at_drop = AtDrop::Gone,
+            // A part file came there at this moment.
+            Err(Errno::EXIST) if existing == OnExisting::Replace => {
+                return Err(ClientError::LocalBusy { path: shown.clone() });
+            }
+            Err(Errno::EXIST) => return Err(ClientError::LocalExists { path: shown.clone() }),
+            Err(error) => return Err(local(error.into())),
+        }
+        Ok(())
     }
 }
 
 impl Drop for PartFile {
     fn drop(&mut self) {
-        let is_empty = || self.path.symlink_metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0);
+        let directory = &self.place.directory;
+        let is_empty = || {
+            rustix::fs::statat(directory, &self.name, AtFlags::SYMLINK_NOFOLLOW)
+                .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() && stat.st_size == 0)
+        };
         if self.at_drop == AtDrop::Remove || self.at_drop == AtDrop::Leave && is_empty() {
             // Whoever took it away has done what was to be done.
-            drop(std::fs::remove_file(&self.path));
+            drop(rustix::fs::unlinkat(directory, &self.name, AtFlags::empty()).map_err(io::Error::from));
         }
     }
 }
 
+/// What stands where a file goes whose own name is that of a part file: of `a`, when `a.part` is a file, too.
+enum Standing {
+    /// It is no such name: no part file can stand there.
+    Elsewhere,
+    Nothing,
+    /// Nobody writes to it, and nobody begins to while it is held.
+    Locked(#[expect(dead_code, reason = "held, not used")] File),
+    InUse,
+}
+
+fn lock_part(directory: &OwnedFd, name: &OsStr) -> io::Result<Standing> {
+    if !name.as_encoded_bytes().ends_with(b".part") {
+        return Ok(Standing::Elsewhere);
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+        Ok(file) => {
+            let file = File::from(file);
+            Ok(if lock(&file)? { Standing::Locked(file) } else { Standing::InUse })
+        }
+        Err(Errno::NOENT) => Ok(Standing::Nothing),
+        // A link, or something else that no part file is.
+        Err(_) => Ok(Standing::Elsewhere),
+    }
+}
+
+/// Makes sure that new names in the directory of `place` are on the disk.
+pub(crate) fn sync_directory(place: &Place) -> Result<(), ClientError> {
+    rustix::fs::fsync(&place.directory).map_err(|error| ClientError::local(&place.shown)(error.into()))
+}
+
 /// `NAME.part`, `NAME.1.part`, ...
-fn part_path(target: &Path, number: u32) -> PathBuf {
-    let mut path = target.as_os_str().to_owned();
-    path.push(if number == 0 { ".part".to_owned() } else { format!(".{number}.part") });
-    path.into()
+fn part_name(target: &OsStr, number: u32) -> OsString {
+    let mut name = target.to_owned();
+    name.push(if number == 0 { ".part".to_owned() } else { format!(".{number}.part") });
+    name
 }
 
 /// Opens a part file of `remote` that nobody writes to; `None` for any other file.
-fn open_kept(path: &Path, remote: &RemotePath) -> io::Result<Option<(File, Entry, u64)>> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = OpenOptions::new().read(true).write(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+fn open_kept(directory: &OwnedFd, name: &OsStr, remote: &RemotePath) -> io::Result<Option<(File, Entry, u64)>> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat(directory, name, flags, Mode::empty())?);
     let metadata = file.metadata()?;
     // One that somebody else has planted, or has another name for, would be theirs when it is whole.
     let is_ours = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.nlink() == 1;
@@ -187,7 +229,7 @@ fn open_kept(path: &Path, remote: &RemotePath) -> io::Result<Option<(File, Entry
     }
     // Its writer may have committed it between open and lock, or written more.
     let metadata = file.metadata()?;
-    let is_there = path.symlink_metadata()?.ino() == metadata.ino();
+    let is_there = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?.st_ino == metadata.ino();
     Ok(is_there.then_some((file, entry, metadata.len())))
 }
 
@@ -198,10 +240,4 @@ fn lock(file: &File) -> io::Result<bool> {
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(error.into()),
     }
-}
-
-fn tokio_file(file: File) -> tokio::fs::File {
-    let mut file = tokio::fs::File::from_std(file);
-    file.set_max_buf_size(DATA_LEN_MAX);
-    file
 }

@@ -30,6 +30,11 @@ impl<'a> Retry<'a> {
         Self { observer, cancel, failures: 0, last: Instant::now() }
     }
 
+    /// There was progress: what failed before has nothing to do with what comes.
+    pub(crate) fn forget(&mut self) {
+        self.failures = 0;
+    }
+
     /// After `error`: connects again, waiting between tries; gives the error back when it is no use.
     pub(crate) async fn reconnect(&mut self, client: &mut Client, mut error: ClientError) -> Result<(), ClientError> {
         loop {

@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 
-use netdisk_client::ClientError;
-use netdisk_protocol::ConnectionError;
+use netdisk_client::{ClientError, Item};
+use netdisk_protocol::{ConnectionError, FaultCode};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,16 @@ pub(crate) enum Failure {
     /// Content differs where it must not.
     #[error("{0}")]
     Integrity(String),
+    /// One of many failed.
+    #[error("{text}")]
+    OfOne {
+        /// What is said.
+        text: String,
+        /// The exit code, when it is the only one.
+        code: u8,
+        /// The wire's code, where there is one.
+        fault: Option<FaultCode>,
+    },
     /// Some of several failed; each has been said.
     #[error("{failed} of {all} failed")]
     SomeFailed {
@@ -80,6 +90,18 @@ impl Failure {
         }
     }
 
+    /// One of many that failed: its error belongs to somebody else, its text and its codes are taken over.
+    pub(crate) fn of_one(item: Item<'_>, error: &ClientError) -> Self {
+        let name = match error {
+            // These name the thing themselves.
+            ClientError::Fault(_) | ClientError::BadPath { .. } | ClientError::Local { .. } => None,
+            ClientError::LocalExists { .. } | ClientError::LocalBusy { .. } | ClientError::Changed { .. } => None,
+            _ => Some(item.remote),
+        };
+        let text = name.map_or_else(|| error.to_string(), |name| format!("{name}: {error}"));
+        Self::OfOne { text, code: client_code(error), fault: error.fault_code() }
+    }
+
     /// The exit code, as the README has it.
     pub(crate) fn exit_code(&self) -> ExitCode {
         self.code().into()
@@ -89,6 +111,7 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Client(error) | Self::About { error, .. } => client_code(error),
+            Self::OfOne { code, .. } => *code,
             Self::Unexpected(_) => 1,
             Self::Usage(_) => 2,
             Self::LoginNeeded(_) => 4,
@@ -105,6 +128,7 @@ impl Failure {
     pub(crate) fn name(&self) -> &'static str {
         let fault = match self {
             Self::Client(error) | Self::About { error, .. } => error.fault_code(),
+            Self::OfOne { fault, .. } => *fault,
             _ => None,
         };
         fault.map_or_else(|| exit_name(self.code()), |code| code.name())
@@ -154,7 +178,7 @@ fn client_code(error: &ClientError) -> u8 {
         ClientError::BadPath { .. } => 2,
         ClientError::Local { error, .. } => local_code(error.kind()),
         ClientError::LocalExists { .. } | ClientError::LocalBusy { .. } => 7,
-        ClientError::DigestMismatch => 8,
+        ClientError::DigestMismatch | ClientError::Changed { .. } => 8,
     }
 }
 

@@ -40,8 +40,21 @@ impl Bar {
 /// Columns that the bar with all its figures needs; the last three stay free for the `^C` that a terminal echoes.
 const WIDE_COLUMNS: u16 = 79;
 
+/// Of a transfer of many files, for which the bytes that are to come are known or not.
+pub(crate) fn whole_style(has_size: bool) -> ProgressStyle {
+    let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col);
+    let template = match (has_size, columns >= WIDE_COLUMNS) {
+        (true, true) => {
+            "{msg:!28} {wide_bar} {binary_bytes:>10}/{binary_total_bytes} {binary_bytes_per_sec:>12} ETA {eta}   "
+        }
+        (true, false) => "{wide_msg} {percent:>3}% {binary_bytes_per_sec} {eta}",
+        (false, _) => "{wide_msg} {binary_bytes} {binary_bytes_per_sec}",
+    };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
 /// Of a file whose length is known, or of a stream; as much as fits a line, for a bar that wraps cannot be redrawn.
-fn style(has_size: bool) -> ProgressStyle {
+pub(crate) fn file_style(has_size: bool) -> ProgressStyle {
     let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col);
     let template = match (has_size, columns >= WIDE_COLUMNS) {
         (true, true) => {
@@ -59,13 +72,13 @@ impl Observer for Bar {
             Self::Hidden => {}
             Self::Shown { bar, name } => {
                 if progress.position == 0 {
-                    bar.set_style(style(progress.size.is_some()));
+                    bar.set_style(file_style(progress.size.is_some()));
                     if let Some(size) = progress.size {
                         bar.set_length(size);
                     }
                 }
                 if progress.position > 0 {
-                    show_phase(bar, name, style(progress.size.is_some()));
+                    show_phase(bar, name, file_style(progress.size.is_some()));
                 }
                 // A retry counts from the start again; what has been shown as done stays shown.
                 bar.set_position(bar.position().max(progress.position));
@@ -86,7 +99,7 @@ impl Observer for Bar {
 
     fn verifying(&self, progress: Progress) {
         if let Self::Shown { bar, .. } = self {
-            show_phase(bar, "verifying", style(progress.size.is_some()));
+            show_phase(bar, "verifying", file_style(progress.size.is_some()));
             bar.set_position(bar.position().max(progress.position));
         }
     }

@@ -30,9 +30,6 @@ pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 /// one frame of file bytes: the next one is at hand before that is sent.
 pub(crate) const UNSENT_LEN_MAX: u32 = 256 * 1024;
 
-/// Uploads up to this size, in bytes, whose bodies come at once are committed while the next ones come.
-pub const SMALL_LEN: u64 = 1024 * 1024;
-
 /// Uploads up to this size, in bytes, are taken off the wire as a whole before anything is done about them: what fits one
 /// frame has been in memory anyway.
 pub const WHOLE_LEN: u64 = netdisk_protocol::limits::DATA_LEN_MAX as u64;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use netdisk_model::{Digest, RemotePath, ResumeKey, Token};
+use netdisk_protocol::limits::SMALL_LEN;
 use netdisk_protocol::{
     BodyStart, Claim, Connection, ConnectionError, Fault, FaultCode, Numbered, Reply, Request, Stop,
 };
@@ -14,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::commits::Commits;
 use crate::downloads::Wanted;
-use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT, SMALL_LEN, STANDING_INTERVAL};
+use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT, STANDING_INTERVAL};
 use crate::listener::Server;
 use crate::listing::send_listing;
 use crate::refusal;

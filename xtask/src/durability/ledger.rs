@@ -25,6 +25,7 @@ pub(super) enum Node {
 #[derive(Debug)]
 pub(super) struct Ledger {
     /// Never empty. The first is what was acknowledged; the others are steps of the operation under way, the last its end.
+    /// Where some files of a batch were acknowledged, the first is what has these and no other.
     worlds: Vec<World>,
     /// Every content that was ever sent: what is found and not in here is torn.
     sent: HashSet<Digest>,
@@ -53,6 +54,13 @@ impl Ledger {
     /// The operation was acknowledged: nothing but its end may be found.
     pub(super) fn acknowledge(&mut self) {
         self.worlds.drain(..self.worlds.len() - 1);
+    }
+
+    /// Some of the files of a batch were acknowledged: they are there, whatever becomes of the others.
+    pub(super) fn acknowledge_some(&mut self, files: impl Iterator<Item = (String, Digest)>) {
+        for (path, digest) in files {
+            self.worlds.retain(|world| world.get(&path) == Some(&Node::File(digest)));
+        }
     }
 
     /// The operation was refused: nothing but what was there before may be found.

@@ -4,6 +4,7 @@
 //!   table of what came of it.
 //! - `crashes`: kills, power cuts and stops over a `scene`: `writer`s under one `load`, each with a `ledger` of the
 //!   `operation`s that were acknowledged. `stops` adds uploads that stall.
+//!   `batch` is what of them waits for nothing.
 //! - `order`, `failing`, `failing_accounts`, `full`: single `steps` on a `bench`, call by call (`strace`) or page by page.
 //! - `readonly`, `lines`: a disk that comes and goes; connections that are cut (`relay`, `slow`).
 //! - `rot`: damage that nobody reports.
@@ -11,6 +12,7 @@
 //!
 //! Nothing in here knows how the store works: it looks through the client library, at plain files, and at system calls.
 
+mod batch;
 mod bench;
 mod crashes;
 mod failing;

@@ -14,14 +14,38 @@ const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 /// Directories that may be there, parents before children.
 const DIRECTORIES: [&str; 5] = ["x", "y", "z", "x/deep", "x/deep/deeper"];
 
+/// Files of one batch at most: after a crash, any of them may be there.
+const BATCH_LEN_MAX: usize = 4;
+
 /// One request, or one transfer.
 #[derive(Debug, Clone)]
 pub(super) enum Operation {
-    Put { path: String, content: Content, existing: OnExisting, via: Via },
-    MakeDirectory { path: String, parents: bool },
-    Rename { from: String, to: String },
-    Copy { from: String, to: String },
-    Remove { path: String, recursive: bool },
+    Put {
+        path: String,
+        content: Content,
+        existing: OnExisting,
+        via: Via,
+    },
+    /// Small files that are sent without waiting; each is acknowledged for itself.
+    PutAll {
+        puts: Vec<(String, Content)>,
+    },
+    MakeDirectory {
+        path: String,
+        parents: bool,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
+    Copy {
+        from: String,
+        to: String,
+    },
+    Remove {
+        path: String,
+        recursive: bool,
+    },
 }
 
 /// How content gets to the client.
@@ -47,13 +71,20 @@ impl Content {
     }
 
     pub(super) fn random(rng: &mut Rng) -> Self {
-        let len = match rng.u32(..100) {
+        if rng.u32(..100) < 90 {
+            return Self::small(rng);
+        }
+        let len = rng.usize(1 << 20..3 << 20);
+        Self::new(rng.u64(..), len)
+    }
+
+    fn small(rng: &mut Rng) -> Self {
+        let len = match rng.u32(..90) {
             0..5 => 0,
             5..10 => 1,
             10..75 => rng.usize(2..8 * 1024),
             // Around the longest frame, where one becomes two.
-            75..90 => DATA_LEN_MAX - 1 + rng.usize(..3),
-            _ => rng.usize(1 << 20..3 << 20),
+            _ => DATA_LEN_MAX - 1 + rng.usize(..3),
         };
         Self::new(rng.u64(..), len)
     }
@@ -78,7 +109,8 @@ impl Operation {
     pub(super) fn choose(rng: &mut Rng, world: &World) -> Self {
         loop {
             let chosen = match rng.u32(..100) {
-                0..45 => Self::put(rng, world, OnExisting::Replace),
+                0..25 => Self::put(rng, world, OnExisting::Replace),
+                25..45 => Self::put_all(rng, world),
                 45..55 => Self::put(rng, world, OnExisting::Refuse),
                 55..65 => Self::rename_file(rng, world),
                 65..70 => Self::rename_directory(rng, world),
@@ -97,6 +129,14 @@ impl Operation {
         let path = free_or_file(rng, world)?;
         let via = if rng.bool() { Via::Stream } else { Via::File };
         Some(Self::Put { path, content: Content::random(rng), existing, via })
+    }
+
+    fn put_all(rng: &mut Rng, world: &World) -> Option<Self> {
+        let mut puts = BTreeMap::new();
+        for _ in 0..rng.usize(1..=BATCH_LEN_MAX) {
+            puts.insert(free_or_file(rng, world)?, Content::small(rng));
+        }
+        Some(Self::PutAll { puts: puts.into_iter().collect() })
     }
 
     fn rename_file(rng: &mut Rng, world: &World) -> Option<Self> {
@@ -138,6 +178,7 @@ impl Operation {
     pub(super) fn len(&self) -> u64 {
         match self {
             Self::Put { content, .. } => content.len(),
+            Self::PutAll { puts } => puts.iter().map(|(_, content)| content.len()).sum(),
             Self::MakeDirectory { .. } | Self::Rename { .. } | Self::Copy { .. } | Self::Remove { .. } => 0,
         }
     }
@@ -154,6 +195,7 @@ impl Operation {
             Self::Put { path, content, .. } => {
                 after.insert(path.clone(), Node::File(content.digest));
             }
+            Self::PutAll { puts } => return subsets(world, puts),
             Self::MakeDirectory { path, .. } => {
                 let mut steps = Vec::new();
                 for (end, _) in path.match_indices('/').chain([(path.len(), "")]) {
@@ -174,6 +216,17 @@ impl Operation {
         }
         vec![after]
     }
+}
+
+/// The worlds with some of the files of a batch in them; the last has all.
+fn subsets(world: &World, puts: &[(String, Content)]) -> Vec<World> {
+    let with = |chosen: u32| {
+        let put = puts.iter().enumerate().filter(|(at, _)| chosen & (1 << at) != 0);
+        let mut after = world.clone();
+        after.extend(put.map(|(_, (path, content))| (path.clone(), Node::File(content.digest))));
+        after
+    };
+    (1..1 << puts.len()).map(with).collect()
 }
 
 impl Node {
@@ -235,6 +288,9 @@ mod tests {
             }
             if let Operation::Put { path, content, .. } = &operation {
                 assert_eq!(next.get(path), Some(&Node::File(content.digest)));
+            } else if let Operation::PutAll { puts } = &operation {
+                assert_eq!(steps.len(), (1 << puts.len()) - 1, "every choice of them, but for none");
+                assert!(puts.iter().all(|(path, content)| next.get(path) == Some(&Node::File(content.digest))));
             } else {
                 assert_ne!(next, world, "{operation:?} does something");
             }

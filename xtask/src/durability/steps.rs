@@ -6,6 +6,7 @@ use netdisk_model::RemotePath;
 use netdisk_protocol::limits::DATA_LEN_MAX;
 use tokio_util::sync::CancellationToken;
 
+use super::batch::put_all;
 use super::ledger::World;
 use super::operation::{Content, Operation, Via};
 
@@ -31,6 +32,13 @@ impl Step {
             step("upload of a new file", vec![], file("new", seed + 1, UPLOAD_LEN), 1),
             step("overwrite", vec![old()], file("old", seed + 2, UPLOAD_LEN), 1),
             step("upload of an empty file", vec![], file("empty", seed, 0), 1),
+            step("uploads without waiting", vec![], files(&["new", "newer"], seed + 5), 2),
+            step(
+                "overwrites without waiting",
+                vec![old(), file("other", seed, 500)],
+                files(&["old", "other"], seed + 6),
+                2,
+            ),
             step("upload into a new directory", vec![directory("x/y", true)], file("x/y/new", seed + 3, 10), 1),
             step("mkdir", vec![], directory("x", false), 1),
             step("mkdir with parents", vec![], directory("x/y/z", true), 3),
@@ -71,6 +79,11 @@ pub(super) async fn perform(client: &mut Client, folder: &str, operation: &Opera
             let source = PutSource::Stream(Box::new(std::io::Cursor::new(content.bytes())));
             put(client, source, &at(path)?, *existing, &Unobserved, &CancellationToken::new()).await.map(drop)
         }
+        Operation::PutAll { puts } => {
+            let puts = puts.iter().map(|(path, content)| Ok((at(path)?, *content)));
+            let puts = puts.collect::<Result<Vec<_>, ClientError>>()?;
+            put_all(client, &puts, &CancellationToken::new()).await.1
+        }
         Operation::MakeDirectory { path, parents } => client.make_directory(&at(path)?, *parents).await,
         Operation::Rename { from, to } => client.rename(&at(from)?, &at(to)?, true).await,
         Operation::Copy { from, to } => client.copy(&at(from)?, &at(to)?, true).await,
@@ -81,6 +94,12 @@ pub(super) async fn perform(client: &mut Client, folder: &str, operation: &Opera
 fn file(path: &str, seed: u64, len: usize) -> Operation {
     let content = Content::new(seed, len);
     Operation::Put { path: path.to_owned(), content, existing: OnExisting::Replace, via: Via::Stream }
+}
+
+/// Small ones, one of them longer than a page.
+fn files(paths: &[&str], seed: u64) -> Operation {
+    let put = |(at, path): (usize, &&str)| ((*path).to_owned(), Content::new(seed + at as u64, 100 + 5_000 * at));
+    Operation::PutAll { puts: paths.iter().enumerate().map(put).collect() }
 }
 
 fn directory(path: &str, parents: bool) -> Operation {

@@ -10,6 +10,7 @@ use netdisk_client::{Client, ClientError, Endpoint, Observer, Progress, PutSourc
 use netdisk_model::{RemotePath, Token, UserName};
 use netdisk_protocol::FaultCode;
 
+use super::batch::put_all;
 use super::ledger::{Ledger, World, read_plain, read_served};
 use super::load::Load;
 use super::operation::{Content, Operation, Via};
@@ -82,8 +83,9 @@ impl Writer {
                 Ok(()) => anyhow::bail!("acknowledged, where a file stood in the way: {operation:?}"),
                 Err(error) if is_refused && error.fault_code() == Some(FaultCode::Exists) => self.ledger.refuse(),
                 Err(error) => {
-                    // A server that stops says which uploads it rolled back.
-                    if matches!(&error, ClientError::Fault(fault) if fault.code == FaultCode::ShuttingDown) {
+                    // A server that stops says which upload it rolled back; of a batch, the others are another matter.
+                    let is_one = !matches!(operation, Operation::PutAll { .. });
+                    if is_one && matches!(&error, ClientError::Fault(fault) if fault.code == FaultCode::ShuttingDown) {
                         self.ledger.refuse();
                     }
                     self.interrupt(&operation, source);
@@ -119,7 +121,7 @@ impl Writer {
     }
 
     async fn perform(
-        &self,
+        &mut self,
         client: &mut Client,
         operation: &Operation,
         source: Option<&Path>,
@@ -131,6 +133,15 @@ impl Writer {
                 let watch = Watch { load, resumed: AtomicBool::new(false) };
                 let outcome = put(client, open(*content, source), &at(path)?, *existing, &watch, &load.gone).await?;
                 if outcome.digest == content.digest { Ok(()) } else { Err(ClientError::DigestMismatch) }
+            }
+            Operation::PutAll { puts } => {
+                let at_all = puts.iter().map(|(path, content)| Ok((at(path)?, *content)));
+                let at_all = at_all.collect::<Result<Vec<_>, ClientError>>()?;
+                let (done, outcome) = put_all(client, &at_all, &load.gone).await;
+                let is_done = |(remote, _): &&(RemotePath, Content)| done.contains(remote);
+                let done = at_all.iter().zip(puts).filter(|(at, _)| is_done(at)).map(|(_, put)| put);
+                self.ledger.acknowledge_some(done.map(|(path, content)| (path.clone(), content.digest)));
+                outcome
             }
             Operation::MakeDirectory { path, parents } => client.make_directory(&at(path)?, *parents).await,
             Operation::Rename { from, to } => client.rename(&at(from)?, &at(to)?, true).await,

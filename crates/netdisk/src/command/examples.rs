@@ -14,9 +14,8 @@ pub(super) const LL: &str = "Examples:\n  ll\n  ll -t docs  # the newest first";
 pub(super) const TREE: &str = "Examples:\n  tree\n  tree photos --depth 2\n  tree --size";
 pub(super) const FIND: &str = "Examples:\n  find --name '*.jpg'\n  find photos --type f --size +10M\n  find --newer 2d  # changed within two days\n  find --older 2026-01-01 --type f";
 pub(super) const DU: &str = "Examples:\n  du\n  du -s photos\n  du --depth 1";
-pub(super) const PUT: &str = "Examples:\n  put report.pdf\n  put report.pdf docs/\n  put 'my file.txt' docs/notes.txt\n  put *.txt docs --existing newer";
-pub(super) const GET: &str =
-    "Examples:\n  get docs/report.pdf\n  get docs/report.pdf copy.pdf\n  get docs/a.txt docs/b.txt . --existing skip";
+pub(super) const PUT: &str = "Examples:\n  put report.pdf\n  put report.pdf docs/\n  put 'my file.txt' docs/notes.txt\n  put *.txt docs --existing newer\n  put -r photos docs";
+pub(super) const GET: &str = "Examples:\n  get docs/report.pdf\n  get docs/report.pdf copy.pdf\n  get docs/a.txt docs/b.txt . --existing skip\n  get -r photos back";
 pub(super) const MKDIR: &str = "Examples:\n  mkdir docs\n  mkdir -p photos/2026/summer";
 pub(super) const RM: &str = "Examples:\n  rm old.txt\n  rm -r photos/2019";
 pub(super) const MV: &str =

@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use self::account::{RegisterArgs, SessionsArgs, WhoArgs};
 pub(crate) use self::files::{CpArgs, MkdirArgs, MvArgs, PathsArgs, RmArgs};
 pub(crate) use self::listings::{DuArgs, FindArgs, KindArg, LsArgs, SortKey, TreeArgs};
-pub(crate) use self::transfer::{ExistingArg, GetArgs, PutArgs};
+pub(crate) use self::transfer::{ConnectionsArg, ExistingArg, GetArgs, PutArgs};
 
 /// A command that the shell and the command line share.
 #[derive(Debug, Clone, Subcommand)]
@@ -52,10 +52,10 @@ pub(crate) enum Command {
     /// Say how much directories hold, the largest first
     #[command(after_help = examples::DU)]
     Du(DuArgs),
-    /// Upload files; one that exists is overwritten
+    /// Upload files and directories; a file that exists is overwritten
     #[command(after_help = examples::PUT)]
     Put(PutArgs),
-    /// Download files
+    /// Download files and directories
     #[command(after_help = examples::GET)]
     Get(GetArgs),
     /// Make directories

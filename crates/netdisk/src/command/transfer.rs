@@ -18,26 +18,44 @@ pub(crate) enum ExistingArg {
     Ask,
 }
 
+/// How many files go at once.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ConnectionsArg {
+    /// How many connections many files may use at once, 1 to 16 [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) connections: Option<u8>,
+}
+
 /// What to upload.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PutArgs {
-    /// Files here; of several paths the last is where to put them there. One path alone keeps its name, in the current
+    /// Files and directories here; of several paths the last is where to put them there. One path alone keeps its name, in the current
     /// directory. `-` is standard input
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<String>,
+    /// Directories with all that is in them
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
     /// What to do with a file that stands there [default: overwrite]
     #[arg(long, value_name = "WHAT")]
     pub(crate) existing: Option<ExistingArg>,
+    #[command(flatten)]
+    pub(crate) connections: ConnectionsArg,
 }
 
 /// What to download.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct GetArgs {
-    /// Files there; of several paths the last is where to put them here. One path alone keeps its name, in the current
+    /// Files and directories there; of several paths the last is where to put them here. One path alone keeps its name, in the current
     /// directory. `-` is standard output
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<String>,
+    /// Directories with all that is in them
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
     /// What to do with a file that stands here [default: ask on a terminal, refuse otherwise]
     #[arg(long, value_name = "WHAT")]
     pub(crate) existing: Option<ExistingArg>,
+    #[command(flatten)]
+    pub(crate) connections: ConnectionsArg,
 }

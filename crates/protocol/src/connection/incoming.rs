@@ -16,7 +16,7 @@ use crate::body::BodyPart;
 use crate::codec::FrameCodec;
 use crate::fault::Fault;
 use crate::frame::Frame;
-use crate::limits::WINDOW;
+use crate::limits::{READ_AHEAD_LEN_MAX, WINDOW};
 use crate::observer::WireObserver;
 use crate::peek::{connection_fault, is_abort, refusal_or};
 use crate::request::Numbered;
@@ -32,6 +32,8 @@ pub struct Incoming<S> {
     pub(super) reader: FramedRead<ReadHalf<S>, FrameCodec>,
     /// Read ahead while a body was being sent: at most [`WINDOW`] frames, at most the last of them file bytes.
     read_ahead: VecDeque<Frame>,
+    /// Bytes in it; the last frame may go beyond [`READ_AHEAD_LEN_MAX`].
+    read_ahead_len: usize,
     /// Why the stream failed, where nobody has heard of it yet.
     failed: Option<ConnectionError>,
     pub(super) deadline: Duration,
@@ -41,7 +43,8 @@ pub struct Incoming<S> {
 impl<S: AsyncRead + AsyncWrite> Incoming<S> {
     pub(super) fn new(reader: ReadHalf<S>, deadline: Duration) -> Self {
         let reader = FramedRead::new(reader, FrameCodec::new());
-        Self { reader, read_ahead: VecDeque::new(), failed: None, deadline, admitted: false }
+        let read_ahead = VecDeque::new();
+        Self { reader, read_ahead, read_ahead_len: 0, failed: None, deadline, admitted: false }
     }
 
     pub(super) fn admit(&mut self) {
@@ -70,7 +73,7 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
     /// # Errors
     /// When the stream fails, is cut inside a frame, or brings what is no frame; when nothing comes in time.
     pub async fn recv_frame(&mut self) -> Result<Option<Frame>, ConnectionError> {
-        if let Some(frame) = self.read_ahead.pop_front() {
+        if let Some(frame) = self.take_kept() {
             return Ok(Some(frame));
         }
         if let Some(error) = self.failed.take() {
@@ -132,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
 
     /// The next message, if it has come already and is wanted; whatever else has come is left for later. Does not wait.
     pub fn try_recv<T: DeserializeOwned>(&mut self, is_wanted: impl FnOnce(&T) -> bool) -> Option<T> {
-        let frame = match self.read_ahead.pop_front() {
+        let frame = match self.take_kept() {
             Some(frame) => frame,
             None => match self.reader.next().now_or_never()?? {
                 Ok(frame) => frame,
@@ -147,6 +150,7 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
             Frame::Heartbeat | Frame::Data(_) => None,
         };
         if message.is_none() && frame != Frame::Heartbeat {
+            self.read_ahead_len += len(&frame);
             self.read_ahead.push_front(frame);
         }
         message
@@ -160,7 +164,10 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
     /// # Errors
     /// When the stream failed or ended, or brought what is no frame.
     pub fn try_recv_abort(&mut self, id: u64) -> Result<Option<Fault>, ConnectionError> {
-        while self.read_ahead.len() < WINDOW && !matches!(self.read_ahead.back(), Some(Frame::Data(_))) {
+        while self.read_ahead.len() < WINDOW
+            && self.read_ahead_len < READ_AHEAD_LEN_MAX
+            && !matches!(self.read_ahead.back(), Some(Frame::Data(_)))
+        {
             let frame = match self.reader.next().now_or_never() {
                 // A peer that has said all that it wanted to say may still listen; if it does not, sending fails.
                 None | Some(None) => break,
@@ -177,13 +184,24 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
                     }
                     _ => match connection_fault(payload) {
                         Some(fault) => return Err(ConnectionError::Refused(fault)),
-                        None => self.read_ahead.push_back(frame),
+                        None => self.keep(frame),
                     },
                 },
-                Frame::Data(_) => self.read_ahead.push_back(frame),
+                Frame::Data(_) => self.keep(frame),
             }
         }
         Ok(None)
+    }
+
+    fn take_kept(&mut self) -> Option<Frame> {
+        let frame = self.read_ahead.pop_front()?;
+        self.read_ahead_len -= len(&frame);
+        Some(frame)
+    }
+
+    fn keep(&mut self, frame: Frame) {
+        self.read_ahead_len += len(&frame);
+        self.read_ahead.push_back(frame);
     }
 
     /// Tells without waiting whether the peer has gone; an idle client asks before it sends.
@@ -206,5 +224,12 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
         };
         // A peer that resets, or sends on and on, has been waited for long enough.
         drop(timeout(LINGER_TIMEOUT, discard).await);
+    }
+}
+
+fn len(frame: &Frame) -> usize {
+    match frame {
+        Frame::Heartbeat => 0,
+        Frame::Message(payload) | Frame::Data(payload) => payload.len(),
     }
 }

@@ -365,7 +365,8 @@ fn sync_all(mut group: Vec<Box<dyn Change>>) -> Vec<Box<dyn Change>> {
         });
     }
     let mut outcomes = outcomes.into_iter();
-    step(group, |_| outcomes.next().unwrap_or(Ok(())))
+    // One without an outcome was not seen onto the disk.
+    step(group, |_| outcomes.next().unwrap_or_else(|| Err(std::io::Error::other("not synced").into())))
 }
 
 /// Lets each change take a step; those that fail are answered and drop out.

@@ -1,0 +1,158 @@
+//! Reads and hashes local files before they are sent, a batch at a time, so that a file costs a fraction of a hop.
+
+use std::collections::VecDeque;
+use std::io::{self, Read as _};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use netdisk_model::Digest;
+use netdisk_protocol::limits::SMALL_LEN;
+use tokio::sync::{mpsc, oneshot};
+
+use super::large::LargeFile;
+use super::{PutJob, Step, What};
+use crate::error::ClientError;
+use crate::local::modified_ms;
+use crate::stamp::{Links, Stamp, open_regular};
+use crate::transfers::queue::{Batch, Taken};
+use crate::transfers::report::End;
+use crate::transfers::shared::Shared;
+
+/// Bytes of small files after which a batch is sent on: with the last file, one batch is at most twice that. A connection
+/// has one batch under the pen and one being read.
+const BATCH_BYTES_MAX: u64 = SMALL_LEN;
+
+/// Tries to read a file that changes while it is read.
+const TRIES_MAX: u32 = 2;
+
+/// What is ready to be sent.
+pub(super) enum Prepared {
+    /// A directory to make.
+    Directory(Taken<PutJob>),
+    /// A path to ask for.
+    Look(Taken<PutJob>),
+    /// A small file, read and hashed.
+    Small(Taken<PutJob>, SmallFile),
+    /// A large file, open. Its sender is dropped when it is on its way.
+    Large(Taken<PutJob>, Box<LargeFile>, oneshot::Sender<()>),
+}
+
+/// A small file in memory.
+pub(super) struct SmallFile {
+    pub(super) data: Bytes,
+    pub(super) digest: Digest,
+    pub(super) modified: Option<i64>,
+}
+
+/// Prepares what there is to take, until there is no more or nobody wants it.
+pub(super) async fn prepare(shared: &Arc<Shared<PutJob>>, to_send: mpsc::Sender<Vec<Prepared>>) {
+    while let Some(batch) = shared.queue.take().await {
+        let is_wanted = match batch {
+            Batch::Small(jobs) => small(shared, jobs, &to_send).await,
+            Batch::Large(taken) => large(shared, taken, &to_send).await,
+        };
+        if !is_wanted {
+            return;
+        }
+    }
+}
+
+async fn small(shared: &Arc<Shared<PutJob>>, jobs: Vec<Taken<PutJob>>, to_send: &mpsc::Sender<Vec<Prepared>>) -> bool {
+    let mut jobs = VecDeque::from(jobs);
+    while !jobs.is_empty() {
+        let with = shared.clone();
+        let (prepared, left) = shared.door.run(move || read_some(&with, jobs)).await;
+        jobs = left;
+        if !prepared.is_empty() && to_send.send(prepared).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Opens a large file and waits until it is on its way: what is taken meanwhile would have to wait behind it.
+async fn large(shared: &Arc<Shared<PutJob>>, taken: Taken<PutJob>, to_send: &mpsc::Sender<Vec<Prepared>>) -> bool {
+    let with = shared.clone();
+    let opened = shared.door.run(move || match LargeFile::open(&taken.local, links(&taken)) {
+        Ok(file) => Some((taken, file)),
+        Err(error) => {
+            with.report.settle(taken, End::Failed(error));
+            None
+        }
+    });
+    let Some((taken, file)) = opened.await else { return true };
+    let (on_its_way, sent) = oneshot::channel();
+    let is_wanted = to_send.send(vec![Prepared::Large(taken, file, on_its_way)]).await.is_ok();
+    // Dropped, not sent.
+    drop(sent.await);
+    is_wanted
+}
+
+/// Reads files until they fill a batch; gives what is left. Blocks.
+fn read_some(shared: &Shared<PutJob>, mut jobs: VecDeque<Taken<PutJob>>) -> (Vec<Prepared>, VecDeque<Taken<PutJob>>) {
+    let mut prepared = Vec::with_capacity(jobs.len());
+    let mut len = 0;
+    while len < BATCH_BYTES_MAX
+        && let Some(mut taken) = jobs.pop_front()
+    {
+        if taken.what == What::Directory {
+            prepared.push(Prepared::Directory(taken));
+            continue;
+        }
+        if taken.step == Step::Look {
+            if shared.existing.must_look() {
+                prepared.push(Prepared::Look(taken));
+                continue;
+            }
+            taken.step = Step::Send(shared.existing.unseen());
+        }
+        match read(&taken) {
+            Ok(Some(file)) => {
+                len += file.data.len() as u64;
+                prepared.push(Prepared::Small(taken, file));
+            }
+            Ok(None) => taken.set_aside(),
+            Err(error) => shared.report.settle(taken, End::Failed(error)),
+        }
+    }
+    (prepared, jobs)
+}
+
+/// A person's own link is followed, one in a tree is not.
+fn links(job: &PutJob) -> Links {
+    if job.what == (What::File { is_root: true }) { Links::Follow } else { Links::Refuse }
+}
+
+/// Reads a small file, once more when it changes meanwhile; `None` for a large one.
+fn read(job: &PutJob) -> Result<Option<SmallFile>, ClientError> {
+    for _ in 0..TRIES_MAX {
+        match read_once(job).map_err(ClientError::local(&job.local))? {
+            Read::Small(file) => return Ok(Some(file)),
+            Read::Large => return Ok(None),
+            Read::Changed => {}
+        }
+    }
+    Err(ClientError::Changed { path: job.local.clone() })
+}
+
+enum Read {
+    Small(SmallFile),
+    Large,
+    Changed,
+}
+
+fn read_once(job: &PutJob) -> io::Result<Read> {
+    let (file, metadata) = open_regular(&job.local, links(job))?;
+    let stamp = Stamp::of(&metadata);
+    if stamp.size > SMALL_LEN {
+        return Ok(Read::Large);
+    }
+    // One byte more, to see that there is none.
+    let mut data = Vec::with_capacity(usize::try_from(stamp.size).unwrap_or_default() + 1);
+    (&file).take(stamp.size + 1).read_to_end(&mut data)?;
+    if data.len() as u64 != stamp.size || !stamp.is_still(&file)? {
+        return Ok(Read::Changed);
+    }
+    let digest = Digest::of(&data);
+    Ok(Read::Small(SmallFile { data: data.into(), digest, modified: modified_ms(&metadata) }))
+}

@@ -1,0 +1,138 @@
+//! Several files and trees at once: pipelined, one failure does not stop the others, and a summary says what came of it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use netdisk_client::{Ask, Client, ClientError, Destination, Existing, GetRoot, PutRoot, Summary, Transfers};
+use netdisk_model::RemotePath;
+use netdisk_protocol::{Fault, FaultCode};
+use tokio::sync::Mutex;
+
+use super::super::Context;
+use super::watch::Watch;
+use crate::command::{ConnectionsArg, ExistingArg};
+use crate::escape::escape;
+use crate::failure::Failure;
+use crate::question;
+
+/// A transfer of many that is being put together.
+pub(super) struct Many<'a, 'b> {
+    context: &'a mut Context<'b>,
+    is_recursive: bool,
+    /// What failed before anything was sent.
+    failures: Vec<Failure>,
+}
+
+impl<'a, 'b> Many<'a, 'b> {
+    pub(super) fn new(context: &'a mut Context<'b>, is_recursive: bool) -> Self {
+        Self { context, is_recursive, failures: Vec::new() }
+    }
+
+    pub(super) fn resolve(&self, typed: &str) -> Result<RemotePath, Failure> {
+        self.context.remote.resolve(typed)
+    }
+
+    /// Takes a root, or why it is none: the others go on.
+    pub(super) fn took<T>(&mut self, root: Result<T, Failure>) -> Option<T> {
+        root.map_err(|failure| self.failures.push(failure)).ok()
+    }
+
+    pub(super) async fn put(
+        self,
+        roots: Vec<PutRoot>,
+        existing: ExistingArg,
+        connections: ConnectionsArg,
+    ) -> Result<(), Failure> {
+        let watch = self.watch("stored");
+        let began = Instant::now();
+        let existing = policy(existing, &watch);
+        let client = self.context.remote.client().await?;
+        let transfers = transfers(client, connections).existing(existing).observer(watch.clone());
+        let outcome = transfers.cancel(self.context.cancel.clone()).put(roots).await;
+        finish(&watch, outcome, began)
+    }
+
+    pub(super) async fn get(
+        self,
+        folder: &Path,
+        roots: Vec<GetRoot>,
+        existing: ExistingArg,
+        connections: ConnectionsArg,
+    ) -> Result<(), Failure> {
+        let destination = Destination::open(folder)?;
+        let watch = self.watch("received");
+        let began = Instant::now();
+        let existing = policy(existing, &watch);
+        let client = self.context.remote.client().await?;
+        let transfers = transfers(client, connections).existing(existing).observer(watch.clone());
+        let outcome = transfers.cancel(self.context.cancel.clone()).get(destination, roots).await;
+        finish(&watch, outcome, began)
+    }
+
+    fn watch(&self, verb: &'static str) -> Arc<Watch> {
+        let watch = Arc::new(Watch::new(self.context.output, verb, !self.is_recursive));
+        self.failures.iter().for_each(|failure| watch.failed_before(failure));
+        watch
+    }
+}
+
+fn transfers(client: &mut Client, connections: ConnectionsArg) -> Transfers<'_> {
+    let transfers = Transfers::new(client);
+    match connections.connections {
+        Some(connections) => transfers.connections(connections.into()),
+        None => transfers,
+    }
+}
+
+/// Says how it ended. Who failed has been said.
+fn finish(watch: &Watch, outcome: Result<Summary, ClientError>, began: Instant) -> Result<(), Failure> {
+    watch.close();
+    let only = watch.take_only_failure();
+    let summary = watch.finish(began.elapsed());
+    outcome?;
+    match (only, summary.failed) {
+        (_, 0) => Ok(()),
+        (Some(failure), _) => Err(failure),
+        (None, failed) => Err(Failure::SomeFailed {
+            failed: usize::try_from(failed).unwrap_or(usize::MAX),
+            all: usize::try_from(summary.files + summary.left_out + failed).unwrap_or(usize::MAX),
+        }),
+    }
+}
+
+fn policy(existing: ExistingArg, watch: &Arc<Watch>) -> Existing {
+    match existing {
+        ExistingArg::Overwrite => Existing::Replace,
+        ExistingArg::Skip => Existing::Skip,
+        ExistingArg::Newer => Existing::Newer,
+        ExistingArg::Rename => Existing::Rename,
+        ExistingArg::Ask if question::can_be_asked() => {
+            Existing::Ask(Arc::new(Person { watch: watch.clone(), turn: Mutex::new(()) }))
+        }
+        ExistingArg::Ask => Existing::Refuse,
+    }
+}
+
+/// The person at the terminal, who answers one question at a time.
+struct Person {
+    watch: Arc<Watch>,
+    turn: Mutex<()>,
+}
+
+#[async_trait]
+impl Ask for Person {
+    async fn replace(&self, name: &str) -> Result<bool, ClientError> {
+        let turn = self.turn.lock().await;
+        let question = format!("{} exists already. Replace it?", escape(name));
+        let watch = self.watch.clone();
+        let answer = tokio::task::spawn_blocking(move || watch.aside(|| question::ask(&question))).await;
+        drop(turn);
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            // Ctrl-C, or no answer can be had.
+            _ => Err(Fault::new(FaultCode::Cancelled, FaultCode::Cancelled.meaning()).into()),
+        }
+    }
+}
