@@ -167,6 +167,22 @@ async fn bodies_that_are_not_what_was_announced_never_get_a_name() {
     }
 }
 
+/// As [`honest`], with frames of no bytes before, between and behind.
+fn halting(id: u64, path: &str) -> Vec<u8> {
+    let ready = json!({"id": id, "type": "ready", "offset": 0, "entry": file(path, 5)});
+    let nothing = data(b"").repeat(1000);
+    let parts = [&frame(ready.to_string().as_bytes()), &nothing, &data(b"hel"), &nothing, &data(b"lo"), &nothing];
+    [parts.map(Vec::as_slice).concat(), end(id, b"hello")].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_of_no_bytes_change_nothing() {
+    let (_all, chosen, _outside) = folders();
+    let summary = Evil { entries: vec![file("/t/a", 5)], download: halting }.get(&chosen).await.expect("whole");
+    assert_eq!((summary.files, summary.failed), (1, 0));
+    assert_eq!(fs::read(chosen.join("t/a")).expect("there"), b"hello");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_size_that_fits_no_disk_is_not_begun() {
     let download = |id: u64, path: &str| {

@@ -177,6 +177,12 @@ impl ServerProcess {
         Self::spawn(command, !options.contains(&"--plaintext"))
     }
 
+    /// Where an earlier one listened.
+    pub(crate) fn start_at(program: &Program, data: &Path, address: &str) -> Self {
+        let data = data.to_str().expect("UTF-8");
+        Self::spawn(program.command(&["serve", "--listen", address, "--data", data]), true)
+    }
+
     /// With a limit of descriptors for its process.
     pub(crate) fn start_with_descriptors(program: &Program, data: &Path, descriptors: u32) -> Self {
         let serve = program.command(&["serve", "--listen", "127.0.0.1:0", "--data"]);
@@ -215,6 +221,14 @@ impl ServerProcess {
 
     pub(crate) fn pid(&self) -> rustix::process::Pid {
         rustix::process::Pid::from_child(&self.child)
+    }
+
+    /// Ends it as `kill -9` does; it holds the store no more when this returns.
+    pub(crate) fn kill_and_wait(&self) {
+        self.signal(rustix::process::Signal::KILL);
+        // Not until the last of its threads is gone is it said to have exited; it stays to be waited for.
+        let exited = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+        rustix::process::waitid(rustix::process::WaitId::Pid(self.pid()), exited).expect("a child");
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {

@@ -122,6 +122,22 @@ fn several_names_are_downloaded_by_one_glob() {
 }
 
 #[test]
+fn none_of_the_names_of_one_glob_is_where_the_others_go() {
+    let scene = Scene::new();
+    let program = &scene.program;
+    program.write("a.txt", b"of a");
+    program.write("b.txt", b"of b");
+    assert_eq!(script(program, "mkdir d\ncd d\nput *.txt --existing overwrite\ncat a.txt b.txt\n"), "of aof b");
+    std::fs::create_dir(program.path("back")).expect("made");
+    assert_eq!(script(program, "cd d\nlcd back\nget *.txt\n"), "");
+    assert_eq!((program.read("back/a.txt"), program.read("back/b.txt")), (b"of a".to_vec(), b"of b".to_vec()));
+    // And where one was asked for, it is one.
+    let output = program.run_with(&["shell"], b"cd d\nget a.txt ?.txt\n");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("2 names"), "{output:?}");
+}
+
+#[test]
 fn one_glob_is_not_several_names_where_one_is_wanted() {
     let scene = Scene::new();
     let program = &scene.program;

@@ -108,7 +108,7 @@ fn a_reload_reads_where_the_files_were_and_nowhere_else() {
     let mut log = BufReader::new(server.take_stderr()).lines();
     let mut line_with = |what: &str| log.by_ref().map(|line| line.expect("text")).find(|line| line.contains(what));
     let wall = line_with("landlock").expect("its level is logged");
-    if !wall.contains("level=whole") && !wall.contains("level=partial") {
+    if !wall.contains("wall=whole") && !wall.contains("wall=partial") {
         eprintln!("skipped: no landlock in this kernel: {wall}");
         return;
     }

@@ -5,9 +5,11 @@
 //! - `wire`, `hostile`: raw bytes against the server, good and bad; `raw` sends them.
 //! - `identity`: certificates and pins. `log`: the log and the audit file. `crowds`: more peers than there is room for.
 //! - `program`, `shell`, `listings`, `globs`: what a person or a script sees.
-//! - `stop`: SIGTERM during uploads. `terminal`: a person at a pseudo-terminal.
+//! - `stop`: SIGTERM during uploads. `terminal`, `interactive`: a person at a pseudo-terminal
+//!   (`pty`), some of them behind a `valve`.
 //! - `resume`: transfers that are cut; `relay` cuts them. `trees`: many files at once, up and down; `evil_trees`: from a
 //!   server that says anything.
+//! - `cuts`: commands whose line is cut.
 //! - `accounts`: passwords and kept logins. `corpus`: what fuzzing begins with and has found.
 //! - `python`, `clients`: the independent clients. `lab`: the framing lab. `mangled`: its
 //!   mangler between the real client and the real server. `messenger`: it and the programs of a course.
@@ -17,6 +19,7 @@ mod accounts;
 mod clients;
 mod corpus;
 mod crowds;
+mod cuts;
 mod dissect;
 mod evil_trees;
 mod fixture;
@@ -24,6 +27,7 @@ mod globs;
 mod grade;
 mod hostile;
 mod identity;
+mod interactive;
 mod keeper;
 mod lab;
 mod lessons;
@@ -33,15 +37,18 @@ mod mangled;
 mod many;
 mod messenger;
 mod program;
+mod pty;
 mod python;
 mod raw;
 mod relay;
 mod resume;
 mod scripts;
+mod selection;
 mod shell;
 mod stop;
 mod terminal;
 mod toolchain;
 mod transfers;
 mod trees;
+mod valve;
 mod wire;

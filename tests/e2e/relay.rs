@@ -104,13 +104,21 @@ async fn pump(
     cut: u64,
 ) {
     let mut some = vec![0; 64 * 1024];
-    while let Ok(read @ 1..) = from.read(&mut some).await {
-        if count.fetch_add(read as u64, Ordering::SeqCst) + read as u64 > cut
-            || to.write_all(&some[..read]).await.is_err()
-        {
-            return;
+    loop {
+        match from.read(&mut some).await {
+            Ok(0) => break,
+            Ok(read) => {
+                if count.fetch_add(read as u64, Ordering::SeqCst) + read as u64 > cut
+                    || to.write_all(&some[..read]).await.is_err()
+                {
+                    return;
+                }
+            }
+            Err(_) => return,
         }
     }
-    // An end in one direction is not one in the other.
-    std::future::pending().await
+    // An end in one direction is told there, and is not one in the other.
+    if to.shutdown().await.is_ok() {
+        std::future::pending().await
+    }
 }

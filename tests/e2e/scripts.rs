@@ -205,8 +205,37 @@ fn bash_takes_the_completions_and_every_command_has_its_manual_page() {
     let lines: Vec<&str> = said.lines().collect();
     assert!(lines[0].contains("-F _netdisk") && lines[0].ends_with(" netdisk"), "{said} {:?}", output.stderr);
     assert_eq!(lines[1], "--existing", "{said}");
-    assert!(program.ok(&["completions", "zsh"]).starts_with("#compdef netdisk"));
-    assert!(program.ok(&["completions", "fish"]).contains("complete -c netdisk"));
+    let zsh = program.ok(&["completions", "zsh"]);
+    assert!(zsh.starts_with("#compdef netdisk"));
+    let fish = program.ok(&["completions", "fish"]);
+    assert!(fish.contains("complete -c netdisk"));
+
+    // The profiles of whoever presses Tab.
+    std::fs::create_dir_all(program.path("config/profiles/work")).expect("made");
+    std::fs::create_dir_all(program.path("config/profiles/home")).expect("made");
+    std::fs::create_dir(program.path("was a file")).expect("made");
+    let complete = |typed: &str| {
+        let line = format!(
+            "netdisk() {{ \"$NETDISK\" \"$@\"; }}; source ./netdisk.bash && COMP_WORDS=(netdisk ls --profile {typed}) && \
+             COMP_CWORD=3 && _netdisk netdisk '{typed}' --profile && echo \"${{COMPREPLY[@]}}\""
+        );
+        let given = program.command(&[]);
+        let mut command = Command::new("bash");
+        command.args(["--norc", "-c", &line]).current_dir(program.folder.path()).env("NETDISK", given.get_program());
+        command.env("NETDISK_HOME", program.path("config"));
+        let output = command.output().expect("bash runs");
+        String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()
+    };
+    assert_eq!((complete("w"), complete("x"), complete("''")), ("work".into(), String::new(), "home work".into()));
+    let of_profile = |text: &str, option: &str| {
+        let mut lines = text.lines().filter(|line| line.contains(option)).peekable();
+        assert!(
+            lines.peek().is_some()
+                && lines.all(|line| line.contains("$(netdisk profiles") || line.contains("(netdisk profiles"))
+        );
+    };
+    of_profile(&zsh, "'--profile=");
+    of_profile(&fish, "-l profile ");
 
     assert!(program.ok(&["man"]).contains(".TH netdisk 1"));
     program.ok(&["man", "pages"]);

@@ -155,6 +155,50 @@ async fn a_target_that_cannot_be_made_leaves_the_connection_in_step() {
     client.whoami().await.expect("in step");
 }
 
+/// Writes into a file that is being sent, as many bytes as before, so many times.
+struct Rewrite {
+    local: std::path::PathBuf,
+    times: std::sync::Mutex<u8>,
+}
+
+impl Observer for Rewrite {
+    fn progress(&self, progress: Progress) {
+        let mut times = self.times.lock().expect("not poisoned");
+        if progress.position > 0 && *times > 0 {
+            *times -= 1;
+            let file = std::fs::File::options().write(true).open(&self.local).expect("there");
+            std::os::unix::fs::FileExt::write_all_at(&file, b"another content", 4_900_000).expect("written");
+            // The clock of a file system may stand still between two writes, a time that is set does not.
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(u64::from(*times) + 1);
+            file.set_modified(time).expect("set");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_rewritten_while_it_is_sent_is_never_stored_as_a_mixture() {
+    let server = TestServer::tls().await;
+    let mut client = server.register("alice").await;
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let local = folder.path().join("local");
+    std::fs::write(&local, content(5_000_000)).expect("written");
+    let cancel = CancellationToken::new();
+    // Once: it is sent again, and is then what it is here.
+    let watch = Rewrite { local: local.clone(), times: 1.into() };
+    let source = PutSource::File(local.clone());
+    put(&mut client, source, &path("/f"), OnExisting::Replace, &watch, &cancel).await.expect("stored in the end");
+    let stored = server.files("alice").join("f");
+    assert!(std::fs::read(&stored).expect("there") == std::fs::read(&local).expect("there"));
+    // Again and again: it fails, and what was there stays.
+    let before = std::fs::read(&stored).expect("there");
+    let watch = Rewrite { local: local.clone(), times: u8::MAX.into() };
+    let source = PutSource::File(local.clone());
+    let refused = put(&mut client, source, &path("/f"), OnExisting::Replace, &watch, &cancel).await;
+    assert!(matches!(refused, Err(ClientError::Changed { .. })), "{refused:?}");
+    assert!(std::fs::read(&stored).expect("there") == before);
+    client.whoami().await.expect("in step");
+}
+
 #[tokio::test]
 async fn a_file_that_grows_while_it_is_sent_is_not_stored() {
     let server = TestServer::tls().await;
@@ -180,7 +224,7 @@ async fn a_file_that_grows_while_it_is_sent_is_not_stored() {
     let refused = put(&mut client, PutSource::File(local), &path("/f"), OnExisting::Replace, &watch, &cancel).await;
     match refused {
         // Who notices first depends on how the bytes fall; that it is a matter of this machine, or of sizes, does not.
-        Err(ClientError::Local { .. } | ClientError::Changed { .. }) => {}
+        Err(ClientError::Changed { .. }) => {}
         Err(ClientError::Fault(fault)) => assert_eq!(fault.code, FaultCode::SizeMismatch),
         other => panic!("{other:?}"),
     }

@@ -367,7 +367,7 @@ async fn a_server_that_is_killed_and_started_again_in_the_middle_gets_the_rest()
             let (scene, relay, again) = (scene.clone(), relay.clone(), again.clone());
             // Who watches must be quick.
             std::thread::spawn(move || {
-                scene.server.signal(rustix::process::Signal::KILL);
+                scene.server.kill_and_wait();
                 let server = ServerProcess::start(&scene.program, scene.data.path(), &[]);
                 relay.lead_to(server.address.parse().expect("an address"));
                 *again.lock().expect("not poisoned") = Some(server);

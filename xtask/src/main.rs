@@ -1,5 +1,6 @@
-//! The project's own checks and proofs: `cargo xtask tidy`, `cargo xtask prove ...`.
+//! The project's own checks and proofs: `cargo xtask tidy`, `cargo xtask prove ...`, and `cargo xtask dist`.
 
+mod dist;
 mod durability;
 mod memory;
 mod tidy;
@@ -14,6 +15,8 @@ use clap::{Parser, Subcommand};
 enum Task {
     /// Hold the tree against the rules that a reader relies on
     Tidy,
+    /// Build a package for other machines, in target/dist
+    Dist(dist::Args),
     /// Show that a promise holds
     #[command(subcommand)]
     Prove(Proof),
@@ -33,6 +36,7 @@ enum Proof {
 fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Tidy => tidy::tidy(&root()),
+        Task::Dist(args) => dist::dist(&root(), &args),
         Task::Prove(Proof::Memory(args)) => memory::prove(&root(), &args),
         Task::Prove(Proof::Trust(args)) => trust::prove(&root(), &args),
         Task::Prove(Proof::Durability(args)) => durability::prove(&root(), &args),

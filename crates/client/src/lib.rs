@@ -5,6 +5,7 @@
 //! - [`Client`]: one method for each request.
 //! - [`put`], [`get`]: the transfer engine, with [`Observer`] for whoever wants to watch.
 //! - [`Transfers`]: many files at once, trees too, and [`TransfersObserver`] beside them.
+//! - [`Retry`], [`Client::repeat`]: going on after a lost connection.
 //! - [`Destination`]: a folder that nothing written through it leaves.
 //! - [`ClientError`]: what can go wrong.
 //!
@@ -56,6 +57,7 @@ pub use error::ClientError;
 pub use fetch::get;
 pub use local::modified_ms;
 pub use observer::{Observer, Progress, Unobserved};
+pub use retry::Retry;
 pub use transfer::{GetTarget, OnExisting, Outcome, PutSource, put};
 pub use transfers::{
     Ask, End, Existing, Filter, GetRoot, Item, LeftOut, PutRoot, Summary, Transfers, TransfersObserver, numbered,

@@ -18,7 +18,23 @@ const PAUSE_MAX: Duration = Duration::from_secs(8);
 const FORGET_AFTER: Duration = Duration::from_secs(30);
 
 /// Counts failures and says how long to wait for the next try.
-pub(crate) struct Retry<'a> {
+///
+/// ```no_run
+/// use netdisk_client::{Door, Endpoint, Retry, Trust, Unobserved, dial};
+///
+/// # async fn example(endpoint: &Endpoint, trust: &Trust) -> Result<Door, netdisk_client::ClientError> {
+/// let cancel = Default::default();
+/// let mut retry = Retry::new(&Unobserved, &cancel);
+/// loop {
+///     match dial(endpoint, trust).await {
+///         Err(error) if retry.wait(&error).await => {}
+///         outcome => return outcome,
+///     }
+/// }
+/// # }
+/// ```
+#[expect(missing_debug_implementations, reason = "an observer has nothing to show")]
+pub struct Retry<'a> {
     observer: &'a dyn Observer,
     cancel: &'a CancellationToken,
     failures: u32,
@@ -26,7 +42,13 @@ pub(crate) struct Retry<'a> {
 }
 
 impl<'a> Retry<'a> {
-    pub(crate) fn new(observer: &'a dyn Observer, cancel: &'a CancellationToken) -> Self {
+    /// Tells `observer` of each wait, and gives up when `cancel` is cancelled.
+    ///
+    /// ```
+    /// let cancel = Default::default();
+    /// let retry = netdisk_client::Retry::new(&netdisk_client::Unobserved, &cancel);
+    /// ```
+    pub fn new(observer: &'a dyn Observer, cancel: &'a CancellationToken) -> Self {
         Self { observer, cancel, failures: 0, last: Instant::now() }
     }
 
@@ -38,7 +60,7 @@ impl<'a> Retry<'a> {
     /// After `error`: connects again, waiting between tries; gives the error back when it is no use.
     pub(crate) async fn reconnect(&mut self, client: &mut Client, mut error: ClientError) -> Result<(), ClientError> {
         loop {
-            if !error.is_worth_a_retry() || !client.can_reconnect() || !self.wait(&error).await {
+            if !client.can_reconnect() || !self.wait(&error).await {
                 return Err(error);
             }
             match client.reconnect().await {
@@ -48,8 +70,19 @@ impl<'a> Retry<'a> {
         }
     }
 
-    /// Waits before the next try; false when there is to be none.
-    async fn wait(&mut self, error: &ClientError) -> bool {
+    /// Waits before the next try; false when there is to be none. Cancel safe.
+    ///
+    /// ```no_run
+    /// # async fn example(mut retry: netdisk_client::Retry<'_>, error: netdisk_client::ClientError) {
+    /// if retry.wait(&error).await {
+    ///     println!("once more");
+    /// }
+    /// # }
+    /// ```
+    pub async fn wait(&mut self, error: &ClientError) -> bool {
+        if !error.is_worth_a_retry() {
+            return false;
+        }
         if self.last.elapsed() > FORGET_AFTER {
             self.failures = 0;
         }
@@ -65,5 +98,36 @@ impl<'a> Retry<'a> {
         };
         self.last = Instant::now();
         go_on
+    }
+}
+
+impl Client {
+    /// Does what is safe to repeat. After a lost connection it dials and logs in again, where a token is at hand, and
+    /// repeats it.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mut netdisk_client::Client) -> Result<(), netdisk_client::ClientError> {
+    /// let cancel = Default::default();
+    /// let usage = client.repeat(&netdisk_client::Unobserved, &cancel, async |client| client.quota().await).await?;
+    /// println!("{} bytes", usage.bytes);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the request; the last one, when it is no use to go on.
+    pub async fn repeat<T>(
+        &mut self,
+        observer: &dyn Observer,
+        cancel: &CancellationToken,
+        mut request: impl AsyncFnMut(&mut Self) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        let mut retry = Retry::new(observer, cancel);
+        loop {
+            match request(self).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => retry.reconnect(self, error).await?,
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use netdisk_client::{
-    Client, Destination, End, GetRoot, Item, PutRoot, Summary, Transfers, TransfersObserver, greet_over,
+    Client, Destination, End, Filter, GetRoot, Item, PutRoot, Summary, Transfers, TransfersObserver, greet_over,
 };
 use netdisk_model::{Digest, Entry, EntryKind, Password, RemotePath, Version};
 use netdisk_protocol::limits::{DATA_LEN_MAX, MESSAGE_LEN_MAX};
@@ -293,4 +293,58 @@ async fn what_is_refused_fails_alone() {
     let summary = put(&mut client, folder.path(), &notes).await.expect("the connection lives");
     assert_eq!((summary.files, summary.failed), (all.len() as u64 - 3, 3));
     assert_eq!(notes.each_once(false), refused);
+}
+
+/// Somebody who wants totals, for which trees are walked once more.
+struct Counts;
+
+impl TransfersObserver for Counts {
+    fn wants_totals(&self) -> bool {
+        true
+    }
+
+    fn ended(&self, _item: Item<'_>, _end: &End) {}
+}
+
+/// Takes down what each walk enters.
+struct Entered {
+    walks: Arc<Mutex<Vec<Vec<RemotePath>>>>,
+    own: Vec<RemotePath>,
+}
+
+impl Filter for Entered {
+    fn admits(&self, below: &RemotePath, _kind: EntryKind) -> bool {
+        self.own.contains(&below.parent().expect("not the root"))
+    }
+
+    fn entering(&mut self, _local: &Path, below: &RemotePath) {
+        self.own.push(below.clone());
+    }
+
+    fn for_another_walk(&self) -> Box<dyn Filter> {
+        Box::new(Self { walks: self.walks.clone(), own: Vec::new() })
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.walks.lock().expect("not poisoned").push(std::mem::take(&mut self.own));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_walk_that_counts_and_the_walk_that_sends_have_each_a_filter_of_its_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let all = grow(folder.path());
+    let mut client = client(&Arc::default(), 512, u64::MAX).await.expect("not cut");
+    let walks = Arc::new(Mutex::new(Vec::new()));
+    let filter = Box::new(Entered { walks: walks.clone(), own: Vec::new() });
+    let root = PutRoot { local: folder.path().to_owned(), remote: path("/t") };
+    let transfers = Transfers::new(&mut client).observer(Arc::new(Counts)).filter(filter);
+    let summary = transfers.put(vec![root]).await.expect("stored");
+    assert_eq!(summary.files, all.len() as u64);
+    let mut walks = walks.lock().expect("not poisoned").clone();
+    walks.iter_mut().for_each(|entered| entered.sort());
+    let each = ["/", "/d0", "/d1", "/d2"].map(path).to_vec();
+    assert_eq!(*walks, [each.clone(), each]);
 }

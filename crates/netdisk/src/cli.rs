@@ -132,6 +132,9 @@ pub(crate) struct ConnectArgs {
     /// Whether to use colours
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: When,
+    /// How many jobs of the shell run at once, 1 to 16; the others queue [default: 3]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) jobs: Option<u8>,
     /// Of the configuration file.
     #[arg(skip)]
     pub(crate) defaults: Defaults,
@@ -209,6 +212,8 @@ The file config.toml in the configuration folder may say:
   server = \"nas.local\"          # and user, password_file, ca, color
   put_existing = \"newer\"        # what --existing is when it is not given
   get_existing = \"skip\"
+  connections = 4               # how many at once, for trees and many files
+  jobs = 3                      # how many of the shell run at once
 
   [profile.work]                # the same keys, for `--profile work` alone
   server = \"files.example.org\"

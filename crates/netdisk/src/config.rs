@@ -163,6 +163,12 @@ impl Config {
         Ok(of_server.kept.iter().find(|login| Some(&login.user) == user).cloned())
     }
 
+    /// Of whom a login is kept for a server.
+    pub(crate) fn users(&self, server: &str) -> anyhow::Result<Vec<UserName>> {
+        let of_server = read::<Logins>(&self.logins_path())?.remove(server).unwrap_or_default();
+        Ok(of_server.kept.into_iter().map(|login| login.user).collect())
+    }
+
     /// Remembers a login; gives the one that it replaces.
     pub(crate) fn set_login(&self, server: &str, login: Login) -> anyhow::Result<Option<Login>> {
         let _lock = self.lock()?;

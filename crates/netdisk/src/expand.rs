@@ -59,6 +59,7 @@ pub(crate) async fn expand(
     let places = places(grammar, words);
     let options_end = places.iter().zip(words).position(|(place, word)| is_end_of_options(place, word));
     let mut expanded = Vec::new();
+    let mut needs_target = false;
     for (at, (word, place)) in words.iter().zip(&places).enumerate() {
         let names = match place.role {
             Role::Remote if word.is_glob() && !exists(remote, word).await? => {
@@ -73,13 +74,27 @@ pub(crate) async fn expand(
             all if all > 1 && !takes_several(place) => {
                 return Err(Failure::usage(format!("{} stands for {all} names, and one is wanted", word.text())));
             }
-            _ => expanded.extend(names.into_iter().map(|name| {
-                let is_option = name.starts_with('-') && word.text() != name && options_end.is_none_or(|end| at < end);
-                if is_option { format!("./{name}") } else { name }
-            })),
+            all => {
+                needs_target |= all > 1 && is_only_source(place, &places);
+                expanded.extend(names.into_iter().map(|name| {
+                    let is_option =
+                        name.starts_with('-') && word.text() != name && options_end.is_none_or(|end| at < end);
+                    if is_option { format!("./{name}") } else { name }
+                }));
+            }
         }
     }
+    // The last of several paths is where the others go, and nobody asked for that: they go where one would.
+    if needs_target {
+        expanded.push(".".to_owned());
+    }
     Ok(expanded)
+}
+
+/// Whether it is the one path of a transfer, which goes to the directory at hand.
+fn is_only_source(place: &Place<'_>, places: &[Place<'_>]) -> bool {
+    let is_of_transfer = matches!(place.command.get_name(), "put" | "get");
+    is_of_transfer && place.nth == Some(0) && places.iter().all(|other| other.nth.is_none_or(|nth| nth == 0))
 }
 
 fn is_end_of_options(place: &Place<'_>, word: &Word) -> bool {
@@ -87,19 +102,24 @@ fn is_end_of_options(place: &Place<'_>, word: &Word) -> bool {
 }
 
 fn takes_several(place: &Place<'_>) -> bool {
-    place.nth.is_some() && place.argument.and_then(Arg::get_num_args).is_some_and(|range| range.max_values() > 1)
+    let is_target_here = place.command.get_name() == "get" && place.role == Role::Local;
+    !is_target_here
+        && place.nth.is_some()
+        && place.argument.and_then(Arg::get_num_args).is_some_and(|range| range.max_values() > 1)
 }
 
 /// Whether something on the server has this very name.
 async fn exists(remote: &mut Remote, word: &Word) -> Result<bool, Failure> {
     // No name: then it can only be a pattern.
     let Ok(path) = remote.directory.resolve(&word.text()) else { return Ok(false) };
-    match remote.client().await?.stat(&path).await {
+    match remote.repeat(async |client| client.stat(&path).await).await {
         Ok(_) => Ok(true),
-        Err(ClientError::Fault(fault)) if matches!(fault.code, FaultCode::NotFound | FaultCode::NotADirectory) => {
+        Err(Failure::Client(ClientError::Fault(fault)))
+            if matches!(fault.code, FaultCode::NotFound | FaultCode::NotADirectory) =>
+        {
             Ok(false)
         }
-        Err(error) => Err(error.into()),
+        Err(failure) => Err(failure),
     }
 }
 

@@ -60,6 +60,23 @@ pub(crate) enum Failure {
     /// The person pressed Ctrl-C.
     #[error("interrupted")]
     Interrupted,
+    /// The same, and the connection may be out of step.
+    #[error("interrupted")]
+    Dropped,
+    /// The connection was lost over something that must not be done twice.
+    #[error("{0}; whether it was done is not known: look before you repeat it")]
+    Unsure(Box<Failure>),
+    /// The connection was lost over what is shown as it comes.
+    #[error("{0}; some of it has been shown already, so it is not begun anew: repeat it for the whole")]
+    CutShort(Box<Failure>),
+    /// A job failed; how has been said.
+    #[error("job {number} failed")]
+    Job {
+        /// Which one.
+        number: u32,
+        /// The exit code of its failure.
+        code: u8,
+    },
     /// Anything else.
     #[error("{}", chain(.0))]
     Unexpected(anyhow::Error),
@@ -120,7 +137,9 @@ impl Failure {
             Self::Refused(_) => 7,
             Self::Integrity(_) => 8,
             Self::SomeFailed { .. } => 9,
-            Self::Interrupted => 130,
+            Self::Interrupted | Self::Dropped => 130,
+            Self::Unsure(failure) | Self::CutShort(failure) => failure.code(),
+            Self::Job { code, .. } => *code,
         }
     }
 
@@ -134,11 +153,30 @@ impl Failure {
         fault.map_or_else(|| exit_name(self.code()), |code| code.name())
     }
 
+    /// Says that nobody knows whether it was done, where that is so: the line broke before the answer came.
+    pub(crate) fn unsure(self) -> Self {
+        match self {
+            Self::Client(ClientError::Connection(ConnectionError::Refused(_))) => self,
+            Self::Client(ClientError::Connection(_)) => Self::Unsure(Box::new(self)),
+            failure => failure,
+        }
+    }
+
+    /// Says why something is not begun anew of which some has been shown, where the line broke.
+    pub(crate) fn cut_short(error: ClientError) -> Self {
+        match error {
+            ClientError::Connection(ConnectionError::Refused(_)) => error.into(),
+            ClientError::Connection(_) => Self::CutShort(Box::new(error.into())),
+            error => error.into(),
+        }
+    }
+
     /// Whether the connection is of no use any more.
     pub(crate) fn ends_connection(&self) -> bool {
         match self {
             Self::Client(error) | Self::About { error, .. } => error.ends_connection(),
-            Self::Interrupted => true,
+            Self::Dropped => true,
+            Self::Unsure(failure) | Self::CutShort(failure) => failure.ends_connection(),
             _ => false,
         }
     }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
@@ -15,14 +16,52 @@ pub(crate) async fn interruptible<T>(
     cancel: &CancellationToken,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
+    // From now on: what is pressed while the work begins counts.
+    let mut pressed = CtrlC::listen()?;
+    stopped_by(pressed.next(), cancel, work).await
+}
+
+/// Listens for Ctrl-C. From the first time on, it ends what listens, and never the program.
+pub(crate) struct CtrlC(Signal);
+
+impl CtrlC {
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        signal(SignalKind::interrupt()).map(Self).map_err(Failure::unexpected)
+    }
+
+    /// Waits until it is pressed. Cancel safe.
+    pub(crate) async fn next(&mut self) {
+        // `None` is for streams that end; this one does not.
+        while self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// The same for a job: it is stopped by its token alone.
+pub(crate) async fn cancellable<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    stopped_by(cancel.cancelled(), cancel, work).await
+}
+
+async fn stopped_by<T>(
+    stop: impl Future<Output = ()>,
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
     let mut work = std::pin::pin!(work);
     tokio::select! {
         biased;
         outcome = &mut work => return outcome,
-        pressed = tokio::signal::ctrl_c() => pressed.map_err(Failure::unexpected)?,
+        () = stop => {}
     }
     cancel.cancel();
-    // Its outcome is that of a cancelled command, whatever it says; only what it did on the way out matters.
-    drop(tokio::time::timeout(STOP_TIMEOUT, work).await);
-    Err(Failure::Interrupted)
+    // Its outcome is that of a cancelled command, whatever it says; but whether the connection is in step matters.
+    match tokio::time::timeout(STOP_TIMEOUT, work).await {
+        Ok(Err(failure)) if failure.ends_connection() => Err(Failure::Dropped),
+        Ok(_) => Err(Failure::Interrupted),
+        Err(_) => Err(Failure::Dropped),
+    }
 }

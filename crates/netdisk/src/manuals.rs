@@ -14,7 +14,29 @@ use crate::failure::Failure;
 pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut cli::grammar(), "netdisk", &mut text);
-    print(&text)
+    let text = String::from_utf8(text).map_err(Failure::unexpected)?;
+    print(with_profiles(shell, &text).as_bytes())
+}
+
+/// Makes the completions ask the program for the profiles, when Tab is pressed: clap knows only values that are the same
+/// for everybody. What a folder is called is never run.
+fn with_profiles(shell: Shell, text: &str) -> String {
+    const NAMES: &str = r#"netdisk profiles --quiet --color never 2>/dev/null | cut -d" " -f1"#;
+    let (option, values, instead) = match shell {
+        Shell::Bash => {
+            let names = format!(r#"COMPREPLY=($({NAMES} | grep -- "^${{cur}}"))"#);
+            ("--profile)", r#"COMPREPLY=($(compgen -f "${cur}"))"#, names)
+        }
+        Shell::Zsh => ("'--profile=", ":NAME:_default", format!(":NAME:{{compadd -- $({NAMES})}}")),
+        Shell::Fish => ("-l profile ", " -r", format!(" -r -f -a '({NAMES})'")),
+        _ => return text.to_owned(),
+    };
+    let mut of_option = false;
+    let lines = text.split_inclusive('\n').map(|line| {
+        of_option = line.contains(option) || of_option && !line.contains(";;");
+        if of_option { line.replace(values, &instead) } else { line.to_owned() }
+    });
+    lines.collect()
 }
 
 /// Prints the manual page of the program; or writes it and that of each command into a folder.

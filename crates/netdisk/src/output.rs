@@ -1,5 +1,6 @@
 //! What is printed: lines for people, or one JSON object a line for scripts.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Arc, OnceLock};
 
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::escape::{escape, escape_json};
 use crate::failure::Failure;
+use crate::job::JobView;
 use crate::paint::{Safe, When, style_of};
 
 /// How much of a listing is gathered before it is written, in bytes.
@@ -22,6 +24,8 @@ const COLUMNS: usize = 80;
 pub(crate) struct Output {
     json: bool,
     quiet: bool,
+    /// The job that prints, where it is not the command at the prompt.
+    job: Option<Arc<JobView>>,
     colour: bool,
     /// The first failure to write. Work goes on: it was asked for, whoever reads of it.
     lost: Arc<OnceLock<io::Error>>,
@@ -29,7 +33,17 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new(json: bool, quiet: bool, colour: When) -> Self {
-        Self { json, quiet, colour: !json && colour.is_wanted(), lost: Arc::default() }
+        Self { json, quiet, colour: !json && colour.is_wanted(), job: None, lost: Arc::default() }
+    }
+
+    /// The same for a job: lines stand above the prompt, and there are no bars.
+    pub(crate) fn beside(&self, job: Arc<JobView>) -> Self {
+        Self { job: Some(job), ..self.clone() }
+    }
+
+    /// The job that prints.
+    pub(crate) fn job(&self) -> Option<&Arc<JobView>> {
+        self.job.as_ref()
     }
 
     /// How many columns the terminal has on which a person reads; `None` where the reader is a program.
@@ -44,6 +58,11 @@ impl Output {
     /// How the name of such a thing looks here.
     pub(crate) fn style(&self, kind: EntryKind) -> Style {
         if self.colour { style_of(kind) } else { Style::new() }
+    }
+
+    /// Whether there are colours.
+    pub(crate) fn has_colour(&self) -> bool {
+        self.colour
     }
 
     /// Whether nobody reads any more.
@@ -75,7 +94,7 @@ impl Output {
 
     /// Whether progress bars are wanted and can be shown.
     pub(crate) fn has_bars(&self) -> bool {
-        !self.json && !self.quiet && io::stderr().is_terminal()
+        !self.json && !self.quiet && self.job.is_none() && io::stderr().is_terminal()
     }
 
     /// Whether events are printed as JSON.
@@ -128,6 +147,10 @@ impl Output {
         if self.json {
             let event = json!({"event": "error", "code": failure.name(), "exit": failure.code(), "message": message});
             self.print("", event);
+        } else if let Some(job) = &self.job {
+            if let Some(line) = job.say(&escape(&message)) {
+                eprintln!("{line}");
+            }
         } else {
             eprintln!("netdisk: {}", escape(&message));
         }
@@ -139,6 +162,10 @@ impl Output {
     }
 
     fn write(&self, text: &str) {
+        let text: Cow<'_, str> = match self.job.as_ref().filter(|_| !self.json) {
+            Some(job) => text.lines().filter_map(|line| job.say(line)).map(|line| line + "\n").collect(),
+            None => text.into(),
+        };
         let mut out = io::stdout().lock();
         if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             self.lost.get_or_init(|| error);

@@ -3,10 +3,11 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use netdisk_client::{Observer, Progress};
 use serde_json::json;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::escape::escape;
+use crate::job::{JobView, Now};
 use crate::output::Output;
 
 /// Redraws a second: smooth to the eye, nothing beside the transfer.
@@ -16,8 +17,17 @@ const EVENT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The bar of one transfer; gone when it is dropped.
 pub(crate) enum Bar {
-    Shown { bar: ProgressBar, name: String },
-    Events { output: Output, name: String, last: Mutex<Instant> },
+    Shown {
+        bar: ProgressBar,
+        name: String,
+    },
+    Events {
+        output: Output,
+        name: String,
+        last: Mutex<Instant>,
+    },
+    /// Of a job: whoever asks for it is told.
+    Beside(Arc<JobView>),
     Hidden,
 }
 
@@ -26,6 +36,10 @@ impl Bar {
     pub(crate) fn new(output: &Output, name: &str) -> Self {
         if output.is_json() {
             return Self::Events { output: output.clone(), name: name.to_owned(), last: Mutex::new(Instant::now()) };
+        }
+        if let Some(job) = output.job() {
+            job.show(|now| *now = Now { name: escape(name).into_owned(), ..Now::default() });
+            return Self::Beside(job.clone());
         }
         if !output.has_bars() {
             return Self::Hidden;
@@ -70,6 +84,10 @@ impl Observer for Bar {
     fn progress(&self, progress: Progress) {
         match self {
             Self::Hidden => {}
+            Self::Beside(job) => job.show(|now| {
+                now.phase = None;
+                now.progress = Some(progress);
+            }),
             Self::Shown { bar, name } => {
                 if progress.position == 0 {
                     bar.set_style(file_style(progress.size.is_some()));
@@ -98,6 +116,9 @@ impl Observer for Bar {
     }
 
     fn verifying(&self, progress: Progress) {
+        if let Self::Beside(job) = self {
+            job.show(|now| now.phase = Some("verifying".to_owned()));
+        }
         if let Self::Shown { bar, .. } = self {
             show_phase(bar, "verifying", file_style(progress.size.is_some()));
             bar.set_position(bar.position().max(progress.position));
@@ -107,6 +128,10 @@ impl Observer for Bar {
     fn waiting(&self, reason: &str, delay: Duration) {
         match self {
             Self::Hidden => {}
+            Self::Beside(job) => {
+                let text = format!("waiting {:.1} s: {}", delay.as_secs_f64(), escape(reason));
+                job.show(|now| now.phase = Some(text));
+            }
             Self::Shown { bar, .. } => {
                 let text = format!("waiting {:.1} s: {}", delay.as_secs_f64(), escape(reason));
                 show_phase(bar, &text, line_style());
@@ -129,7 +154,7 @@ fn show_phase(bar: &ProgressBar, text: &str, style: ProgressStyle) {
 }
 
 /// A line of text in the place of a bar.
-fn line_style() -> ProgressStyle {
+pub(crate) fn line_style() -> ProgressStyle {
     ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 

@@ -1,14 +1,25 @@
 //! Questions to a person, answered by yes or no.
 
+use std::future::Future;
 use std::io::{self, IsTerminal as _};
 
 use rustyline::error::ReadlineError;
 
 use crate::failure::Failure;
 
+tokio::task_local! {
+    /// Set where a job runs: the person is busy with something else.
+    static UNATTENDED: ();
+}
+
+/// Does `work` without asking anybody.
+pub(crate) async fn unattended<T>(work: impl Future<Output = T>) -> T {
+    UNATTENDED.scope((), work).await
+}
+
 /// Whether there is a person to ask.
 pub(crate) fn can_be_asked() -> bool {
-    io::stdin().is_terminal() && io::stdout().is_terminal()
+    UNATTENDED.try_with(|_| ()).is_err() && io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
 /// Asks; anything but yes is no. The line editor reads the answer, so that Ctrl-C is seen at once.

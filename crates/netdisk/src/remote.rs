@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use netdisk_client::{Client, ClientError, Door, Endpoint, Trust, dial_observed};
+use netdisk_client::{Client, ClientError, Door, Endpoint, Retry, Trust, dial_observed};
 use netdisk_model::{Password, RemotePath, Token, UserName};
 use netdisk_protocol::{FaultCode, WireObserver};
-use tokio::runtime::Runtime;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::ConnectArgs;
 use crate::config::{Config, Login};
 use crate::escape::escape;
 use crate::failure::Failure;
+use crate::output::Output;
+use crate::paint::When;
 use crate::passwords::{self, Purpose};
-use crate::settings::Defaults;
+use crate::settings::{Defaults, JOBS_AT_ONCE};
+use crate::waiting::Waiting;
 use crate::{trace, trust};
 
 /// A server, a user, a directory; the connection itself is made when it is needed.
@@ -26,17 +27,23 @@ pub(crate) struct Remote {
     client: Option<Client>,
     /// Begun at the first dial, and one for all of them.
     trace: Option<Arc<dyn WireObserver>>,
+    /// Who is told of a wait, and who may end it.
+    company: Company,
+    /// Whether the server was there before: then it is worth a wait.
+    was_there: bool,
     /// The directory that relative paths start from.
     pub(crate) directory: RemotePath,
 }
 
-/// A connection that is being kept.
-pub(crate) struct Resting {
-    wake: CancellationToken,
-    client: Option<JoinHandle<Option<Client>>>,
+/// Whom a command answers to while it waits for the server.
+#[derive(Debug, Clone)]
+struct Company {
+    output: Output,
+    cancel: CancellationToken,
 }
 
 /// Where logins and pins are kept.
+#[derive(Clone)]
 enum Memory {
     /// In the configuration folder.
     Kept(Config),
@@ -56,7 +63,30 @@ impl Remote {
     }
 
     fn with(args: ConnectArgs, memory: Memory, trust: Option<Trust>) -> Self {
-        Self { args, memory, trust, login: None, client: None, trace: None, directory: RemotePath::root() }
+        // A command brings better company; until then nobody is told.
+        let company = Company { output: Output::new(false, true, When::Never), cancel: CancellationToken::new() };
+        let directory = RemotePath::root();
+        Self { args, memory, trust, login: None, client: None, trace: None, company, was_there: false, directory }
+    }
+
+    /// The same person at the same place, for a connection of its own.
+    pub(crate) fn beside(&self) -> Self {
+        Self {
+            args: self.args.clone(),
+            memory: self.memory.clone(),
+            trust: self.trust,
+            login: self.login.clone(),
+            client: None,
+            trace: self.trace.clone(),
+            company: self.company.clone(),
+            was_there: self.was_there,
+            directory: self.directory.clone(),
+        }
+    }
+
+    /// Waits of what follows are shown by `output` and ended by `cancel`.
+    pub(crate) fn attend(&mut self, output: &Output, cancel: &CancellationToken) {
+        self.company = Company { output: output.clone(), cancel: cancel.clone() };
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -68,9 +98,21 @@ impl Remote {
         self.args.defaults
     }
 
+    /// How many jobs run at once.
+    pub(crate) fn jobs_at_once(&self) -> u8 {
+        self.args.jobs.unwrap_or(JOBS_AT_ONCE)
+    }
+
     /// Who is logged in, as far as is known without asking the server.
     pub(crate) fn user(&self) -> Option<&UserName> {
         self.client.as_ref().map(Client::user).or(self.login.as_ref().map(|login| &login.user))
+    }
+
+    /// Of whom a login is kept here; of nobody, where that cannot be read.
+    pub(crate) fn kept_users(&self) -> Vec<String> {
+        let Memory::Kept(config) = &self.memory else { return Vec::new() };
+        let users = config.users(&self.login_key()).unwrap_or_default();
+        users.into_iter().map(|user| user.to_string()).collect()
     }
 
     /// The path that a person typed, from the current directory.
@@ -78,36 +120,54 @@ impl Remote {
         self.directory.resolve(typed).map_err(|error| ClientError::BadPath { name: typed.to_owned(), error }.into())
     }
 
-    /// A connection that is logged in: the one at hand, or a new one.
+    /// A connection that is logged in: the one at hand, or a new one. A server that was there before is waited for.
     pub(crate) async fn client(&mut self) -> Result<&mut Client, Failure> {
         if self.client.as_mut().is_some_and(Client::is_closed) {
             self.client = None;
         }
         let client = match self.client.take() {
             Some(client) => client,
-            None => self.log_in_again().await?,
+            None => self.log_in_patiently().await?,
         };
+        self.was_there = true;
         Ok(self.client.insert(client))
+    }
+
+    async fn log_in_patiently(&mut self) -> Result<Client, Failure> {
+        let Company { output, cancel } = self.company.clone();
+        let waiting = Waiting::new(&output);
+        let mut retry = Retry::new(&waiting, &cancel);
+        loop {
+            match self.log_in_again().await {
+                Err(Failure::Client(error)) if self.was_there && retry.wait(&error).await => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Asks what is safe to ask again: after a lost connection it is.
+    pub(crate) async fn repeat<T>(
+        &mut self,
+        request: impl AsyncFnMut(&mut Client) -> Result<T, ClientError>,
+    ) -> Result<T, Failure> {
+        let Company { output, cancel } = self.company.clone();
+        let waiting = Waiting::new(&output);
+        Ok(self.client().await?.repeat(&waiting, &cancel, request).await?)
+    }
+
+    /// Takes the connection out, for somebody who keeps it.
+    pub(crate) fn take_client(&mut self) -> Option<Client> {
+        self.client.take()
+    }
+
+    /// Puts a connection back that was kept.
+    pub(crate) fn put_client(&mut self, client: Option<Client>) {
+        self.client = client;
     }
 
     /// Gives up a connection that is out of step.
     pub(crate) fn disconnect(&mut self) {
         self.client = None;
-    }
-
-    /// Keeps the connection, if there is one, while a person thinks.
-    pub(crate) fn rest(&mut self, runtime: &Runtime) -> Resting {
-        let wake = CancellationToken::new();
-        let client = self.client.take().map(|client| runtime.spawn(client.rest(wake.clone())));
-        Resting { wake, client }
-    }
-
-    /// Takes the connection up again; one that was lost meanwhile is dialled when it is needed.
-    pub(crate) fn wake(&mut self, runtime: &Runtime, resting: Resting) {
-        resting.wake.cancel();
-        if let Some(client) = resting.client {
-            self.client = runtime.block_on(client).ok().flatten();
-        }
     }
 
     /// Ends the connection properly, if there is one.
@@ -162,6 +222,7 @@ impl Remote {
         }
         self.client = None;
         self.login = None;
+        self.was_there = false;
         self.directory = RemotePath::root();
         if let Memory::Kept(config) = &self.memory {
             config.forget_login(&self.login_key(), &login.user).map_err(Failure::Unexpected)?;

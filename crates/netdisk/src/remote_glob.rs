@@ -111,7 +111,7 @@ impl Listings<'_> {
     async fn below(&mut self, from: Vec<Found>, is_last: bool) -> Result<Vec<Found>, Failure> {
         let mut matching = Vec::new();
         for found in from {
-            let tree = self.remote.client().await?.list(&found.path, true).await?;
+            let tree = self.remote.repeat(async |client| client.list(&found.path, true).await).await?;
             // Its directories need not be listed one by one.
             self.known.entry(found.path.clone()).or_default();
             for entry in &tree.entries {
@@ -140,15 +140,15 @@ impl Listings<'_> {
     /// What stands in a directory, without what the server does not serve.
     async fn children(&mut self, directory: &RemotePath) -> Result<&[Entry], Failure> {
         if !self.known.contains_key(directory) {
-            let mut entries = match self.remote.client().await?.list(directory, false).await {
+            let mut entries = match self.remote.repeat(async |client| client.list(directory, false).await).await {
                 Ok(listing) => listing.entries,
                 // It has gone since it was listed, or is none: nothing in it matches.
-                Err(ClientError::Fault(fault))
+                Err(Failure::Client(ClientError::Fault(fault)))
                     if matches!(fault.code, FaultCode::NotADirectory | FaultCode::NotFound) =>
                 {
                     Vec::new()
                 }
-                Err(error) => return Err(error.into()),
+                Err(failure) => return Err(failure),
             };
             entries.retain(|entry| entry.kind != EntryKind::Other);
             self.known.insert(directory.clone(), entries);

@@ -177,8 +177,8 @@ fn raise_wall(options: &Options) {
         Transport::OwnCertificate | Transport::Plaintext => Vec::new(),
     };
     match wall::raise(&options.data, &certificates) {
-        Ok(level @ Level::Whole) => tracing::info!(%level, "landlock"),
-        Ok(level) => tracing::warn!(%level, "landlock: this kernel does not keep the whole second wall"),
+        Ok(wall @ Level::Whole) => tracing::info!(%wall, "landlock"),
+        Ok(wall) => tracing::warn!(%wall, "landlock: this kernel does not keep the whole second wall"),
         Err(error) => tracing::warn!(%error, "landlock: there is no second wall"),
     }
 }

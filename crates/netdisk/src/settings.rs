@@ -21,6 +21,10 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::paint::When;
 
+/// How many jobs run at once where nothing else is said: enough to keep a line busy while one of them waits, and few
+/// enough to leave the prompt its share.
+pub(crate) const JOBS_AT_ONCE: u8 = 3;
+
 /// What may stand in the file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -33,6 +37,10 @@ struct Keys {
     color: Option<When>,
     put_existing: Option<ExistingArg>,
     get_existing: Option<ExistingArg>,
+    #[serde(deserialize_with = "up_to_16")]
+    connections: Option<u8>,
+    #[serde(deserialize_with = "up_to_16")]
+    jobs: Option<u8>,
     /// Read by [`Profiles`].
     profile: Option<IgnoredAny>,
 }
@@ -49,6 +57,7 @@ struct Profiles {
 pub(crate) struct Defaults {
     pub(crate) put_existing: Option<ExistingArg>,
     pub(crate) get_existing: Option<ExistingArg>,
+    pub(crate) connections: Option<u8>,
 }
 
 /// One of the things that are in force.
@@ -133,18 +142,22 @@ impl SettingsFile {
         let color = settling.settle_shown("color", Some(args.color), |keys| keys.color, name_of);
         let put_existing = settling.settle_shown("put_existing", None, |keys| keys.put_existing, name_of);
         let get_existing = settling.settle_shown("get_existing", None, |keys| keys.get_existing, name_of);
+        let connections = settling.settle("connections", None, |keys| keys.connections);
+        let jobs = settling.settle("jobs", args.jobs, |keys| keys.jobs);
         let mut settings = settling.settings;
         for setting in &mut settings {
             let built_in = match setting.key {
                 "put_existing" => "overwrite",
                 "get_existing" => "ask",
+                "connections" => "4",
+                "jobs" => &JOBS_AT_ONCE.to_string(),
                 _ => continue,
             };
             setting.value.get_or_insert_with(|| built_in.to_owned());
         }
-        let defaults = Defaults { put_existing, get_existing };
+        let defaults = Defaults { put_existing, get_existing, connections };
         let color = color.unwrap_or_default();
-        (ConnectArgs { user, password_file, ca, color, defaults, ..args }, settings)
+        (ConnectArgs { user, password_file, ca, color, jobs, defaults, ..args }, settings)
     }
 }
 
@@ -199,6 +212,14 @@ fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) 
     String::deserialize(deserializer)?.parse().map(Some).map_err(D::Error::custom)
 }
 
+/// As many as `--connections` and `--jobs` take.
+fn up_to_16<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    match u8::deserialize(deserializer)? {
+        number @ 1..=16 => Ok(Some(number)),
+        _ => Err(D::Error::custom("a number from 1 to 16")),
+    }
+}
+
 /// A value as the command line has it.
 fn name_of<T: clap::ValueEnum>(value: &T) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
@@ -237,11 +258,27 @@ mod tests {
                 "color never config.toml [profile.work]",
                 "put_existing newer config.toml",
                 "get_existing ask default",
+                "connections 4 default",
+                "jobs 3 default",
             ]
         );
         let (args, shown) = settle("", &["ls"]);
         assert_eq!(args.server.to_string(), "127.0.0.1:8001");
         assert!(shown.contains(&"server 127.0.0.1:8001 default".to_owned()), "{shown:?}");
+    }
+
+    #[test]
+    fn how_many_jobs_run_at_once_is_an_option_a_key_or_the_default() {
+        let in_force = |text: &str, args: &[&str]| {
+            let (args, shown) = settle(text, args);
+            (args.jobs, shown.into_iter().find(|line| line.starts_with("jobs")).expect("it is said"))
+        };
+        let text = "jobs = 2\n[profile.work]\njobs = 16\n";
+        assert_eq!(in_force(text, &["--jobs", "1"]), (Some(1), "jobs 1 --jobs".to_owned()));
+        assert_eq!(in_force(text, &["shell", "--jobs", "5"]), (Some(5), "jobs 5 --jobs".to_owned()));
+        assert_eq!(in_force(text, &[]), (Some(2), "jobs 2 config.toml".to_owned()));
+        assert_eq!(in_force(text, &["--profile", "work"]).0, Some(16));
+        assert_eq!(in_force("", &[]), (None, "jobs 3 default".to_owned()));
     }
 
     #[test]
@@ -259,6 +296,9 @@ mod tests {
             ("user = \"Not A Name\"", "line 1: "),
             ("color = \"sometimes\"", "line 1: unknown variant `sometimes`"),
             ("put_existing = 5", "line 1: "),
+            ("connections = 17", "line 1: a number from 1 to 16"),
+            ("jobs = 0", "line 1: a number from 1 to 16"),
+            ("\njobs = \"many\"", "line 2: invalid type: string \"many\""),
             ("server", "line 1: "),
             ("[profile.a.profile.b]\nuser = \"x\"", "the profile a has a profile in it"),
         ] {

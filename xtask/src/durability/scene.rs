@@ -135,7 +135,7 @@ impl Scene {
             findings.extend(found?);
             self.writers.push(writer);
         }
-        findings.extend(self.check_strays()?);
+        findings.extend(self.check_strays().await?);
         findings.extend(self.check_sums().await?);
         findings.extend(check_database(&self.data.join("netdisk.db"))?);
         Ok(findings)
@@ -175,8 +175,20 @@ impl Scene {
         Ok(findings)
     }
 
-    /// What stands in a home and belongs to no writer, and what lies in staging beyond what can be resumed.
-    fn check_strays(&self) -> Result<Vec<String>> {
+    /// What stands in a home and belongs to no writer, and what lies in staging beyond what can be resumed. What a crash
+    /// left there is cleared beside the first requests.
+    async fn check_strays(&self) -> Result<Vec<String>> {
+        let began = Instant::now();
+        loop {
+            let findings = self.find_strays()?;
+            if findings.is_empty() || began.elapsed() > SETTLED_MAX {
+                return Ok(findings);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn find_strays(&self) -> Result<Vec<String>> {
         let mut findings = Vec::new();
         let homes = self.data.join("homes");
         for user in names(&homes)?.into_iter().filter(|user| user != "crowd") {
@@ -188,7 +200,13 @@ impl Scene {
             resumable.sort_unstable();
             let mut staged = Vec::new();
             for name in names(&homes.join(&user).join("staging"))? {
-                let metadata = fs::symlink_metadata(homes.join(&user).join("staging").join(&name))?;
+                let staged_file = homes.join(&user).join("staging").join(&name);
+                let metadata = match fs::symlink_metadata(&staged_file) {
+                    Ok(metadata) => metadata,
+                    // It was cleared at this moment.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(error).with_context(|| staged_file.display().to_string()),
+                };
                 if !metadata.is_file() {
                     findings.push(format!("debris: {user}/staging/{name} is no file"));
                 }

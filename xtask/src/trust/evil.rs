@@ -21,6 +21,7 @@ use super::paths::hostile_path;
 use super::peer::{Peer, data, end, frame};
 use super::scene::{Effort, PASSWORD, Random, runtime};
 use super::table::Row;
+use super::trees;
 
 /// What would take hold of a terminal, each followed by a word that is looked for.
 const MARKS: &[&str] = &[
@@ -51,6 +52,7 @@ pub(crate) fn probe(effort: &Effort) -> Result<Vec<Row>> {
         control_failed,
     };
     Ok(vec![
+        trees::probe(effort, &runtime)?,
         row(
             "sessions of the library with an evil server",
             sessions,
@@ -264,6 +266,7 @@ fn program(effort: &Effort, server: SocketAddr, folder: &Path, count: u64) -> Re
         &["ls", "-R"],
         &["get", "wanted"],
         &["get", "wanted", "kept"],
+        &["get", "-r", "wanted"],
         &["stat", "wanted"],
         &["whoami"],
         &["put", "f"],
@@ -286,6 +289,8 @@ fn program(effort: &Effort, server: SocketAddr, folder: &Path, count: u64) -> Re
             failed += 1;
             eprintln!("  {args:?}: {shown:?}");
         }
+        // A tree, or a file.
+        drop(fs::remove_dir_all(work.join("wanted")));
         drop(fs::remove_file(work.join("wanted")));
         let names = fs::read_dir(&work)?.count();
         failed += u64::from(names != 2 || fs::read(work.join("kept"))? != b"mine");

@@ -19,6 +19,7 @@ mod spoil;
 mod spoilt;
 mod table;
 mod timing;
+mod trees;
 mod users;
 mod volume;
 

@@ -62,7 +62,7 @@ pub struct Transfers<'a> {
     client: &'a mut Client,
     connections: usize,
     existing: Existing,
-    filter: Option<Arc<dyn Filter>>,
+    filter: Option<Box<dyn Filter>>,
     observer: Arc<dyn TransfersObserver>,
     cancel: CancellationToken,
 }
@@ -109,12 +109,12 @@ impl<'a> Transfers<'a> {
     /// What of the trees is wanted; without one, everything.
     ///
     /// ```no_run
-    /// # fn example(transfers: netdisk_client::Transfers<'_>, filter: std::sync::Arc<dyn netdisk_client::Filter>) {
+    /// # fn example(transfers: netdisk_client::Transfers<'_>, filter: Box<dyn netdisk_client::Filter>) {
     /// let less = transfers.filter(filter);
     /// # }
     /// ```
     #[must_use]
-    pub fn filter(self, filter: Arc<dyn Filter>) -> Self {
+    pub fn filter(self, filter: Box<dyn Filter>) -> Self {
         Self { filter: Some(filter), ..self }
     }
 

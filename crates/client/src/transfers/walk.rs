@@ -3,7 +3,6 @@
 use std::fs::{DirEntry, ReadDir};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use netdisk_model::{EntryKind, RemotePath};
 
@@ -22,12 +21,24 @@ use crate::error::ClientError;
 ///     fn admits(&self, below: &RemotePath, _kind: EntryKind) -> bool {
 ///         !below.as_str().ends_with('~')
 ///     }
+///
+///     fn for_another_walk(&self) -> Box<dyn netdisk_client::Filter> {
+///         Box::new(Self)
+///     }
 /// }
 /// ```
 pub trait Filter: Send + Sync {
     /// Whether a file or directory is wanted; `below` is its path from the root of its tree. What is in a directory that
     /// is not wanted is not asked for.
     fn admits(&self, below: &RemotePath, kind: EntryKind) -> bool;
+
+    /// A directory of this machine is about to be read; next it is asked about what is in it. A root comes with the root
+    /// of `below`, and each tree is read to its end before the next begins.
+    fn entering(&mut self, _local: &Path, _below: &RemotePath) {}
+
+    /// The same rules, with nothing entered. Where totals are wanted a tree is walked twice at the same time, and what one
+    /// walk enters is not what the other reads.
+    fn for_another_walk(&self) -> Box<dyn Filter>;
 }
 
 /// Somebody who is shown what is in a tree, a directory before what is in it.
@@ -46,7 +57,7 @@ pub(super) struct Stopped;
 
 /// Shows some roots to a visitor.
 pub(super) struct Walk<V> {
-    pub(super) filter: Option<Arc<dyn Filter>>,
+    pub(super) filter: Option<Box<dyn Filter>>,
     pub(super) visit: V,
 }
 
@@ -136,6 +147,9 @@ impl<V: Visit> Walk<V> {
     fn enter(&mut self, local: PathBuf, remote: RemotePath, below: RemotePath) -> Result<Option<Level>, Stopped> {
         match std::fs::read_dir(&local) {
             Ok(reader) => {
+                if let Some(filter) = &mut self.filter {
+                    filter.entering(&local, &below);
+                }
                 self.visit.directory(local.clone(), remote.clone())?;
                 Ok(Some(Level { reader, local, remote, below }))
             }

@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use self::account::{RegisterArgs, SessionsArgs, WhoArgs};
 pub(crate) use self::files::{CpArgs, MkdirArgs, MvArgs, PathsArgs, RmArgs};
 pub(crate) use self::listings::{DuArgs, FindArgs, KindArg, LsArgs, SortKey, TreeArgs};
-pub(crate) use self::transfer::{ConnectionsArg, ExistingArg, GetArgs, PutArgs};
+pub(crate) use self::transfer::{ExistingArg, GetArgs, PutArgs, SelectArgs};
 
 /// A command that the shell and the command line share.
 #[derive(Debug, Clone, Subcommand)]
@@ -88,7 +88,7 @@ pub(crate) enum Command {
     no_binary_name = true,
     disable_version_flag = true,
     max_term_width = 100,
-    help_template = "{subcommands}\n\n`help COMMAND` says more. Names with spaces stand in quotes; * ? [..] ** stand for names.\n`!CMD` runs a command of this machine. Ctrl-C stops a command, Ctrl-D leaves.",
+    help_template = "{subcommands}\n\n`help COMMAND` says more. Names with spaces stand in quotes; * ? [..] ** stand for names.\nA `&` at the end makes a job; `!CMD` runs a command of this machine. Ctrl-C stops a command, Ctrl-D leaves.",
     override_usage = "COMMAND [ARGUMENTS]"
 )]
 pub(crate) struct Line {
@@ -125,10 +125,39 @@ pub(crate) enum ShellCommand {
         /// Which one; without it, the current one
         path: Option<PathBuf>,
     },
+    /// List the jobs; a `&` behind a command makes one
+    #[command(after_help = examples::JOBS)]
+    Jobs,
+    /// Bring a job to the front: its bar is shown, and Ctrl-C stops it
+    #[command(after_help = examples::FG)]
+    Fg {
+        /// Which one; without it, the last that was begun
+        job: Option<u32>,
+    },
+    /// Stop jobs; what they have moved is kept, and the same command goes on from there
+    #[command(after_help = examples::CANCEL)]
+    Cancel {
+        /// Which ones
+        #[arg(required = true, value_name = "JOB")]
+        jobs: Vec<u32>,
+    },
+    /// Wait until jobs have ended
+    #[command(after_help = examples::WAIT)]
+    Wait {
+        /// Which one; without it, all
+        job: Option<u32>,
+    },
+    /// List the lines that were typed
+    #[command(after_help = examples::HISTORY)]
+    History,
     /// Leave (so do Ctrl-D and `quit`)
     #[command(alias = "quit", alias = "bye")]
     #[command(after_help = examples::EXIT)]
-    Exit,
+    Exit {
+        /// Even while jobs run: they are stopped
+        #[arg(short, long)]
+        force: bool,
+    },
 }
 
 #[cfg(test)]

@@ -18,6 +18,20 @@ pub(crate) enum ExistingArg {
     Ask,
 }
 
+/// What of trees travels.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SelectArgs {
+    /// Leave out what fits this pattern, as in a .gitignore file: a name, `*.log`, `target/`, `/only/here`
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    /// Take what fits this pattern, whatever else says no; without --exclude, nothing else
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) include: Vec<String>,
+    /// Say what would travel, and move nothing
+    #[arg(long, short = 'n')]
+    pub(crate) dry_run: bool,
+}
+
 /// How many files go at once.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct ConnectionsArg {
@@ -29,8 +43,8 @@ pub(crate) struct ConnectionsArg {
 /// What to upload.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PutArgs {
-    /// Files and directories here; of several paths the last is where to put them there. One path alone keeps its name, in the current
-    /// directory. `-` is standard input
+    /// Files and directories here; of several paths the last is where to put them there. One path alone keeps its name,
+    /// in the current directory. `-` is standard input
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<String>,
     /// Directories with all that is in them
@@ -40,14 +54,19 @@ pub(crate) struct PutArgs {
     #[arg(long, value_name = "WHAT")]
     pub(crate) existing: Option<ExistingArg>,
     #[command(flatten)]
+    pub(crate) select: SelectArgs,
+    #[command(flatten)]
     pub(crate) connections: ConnectionsArg,
+    /// Do not heed the .netdiskignore files in the trees
+    #[arg(long)]
+    pub(crate) no_ignore: bool,
 }
 
 /// What to download.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct GetArgs {
-    /// Files and directories there; of several paths the last is where to put them here. One path alone keeps its name, in the current
-    /// directory. `-` is standard output
+    /// Files and directories there; of several paths the last is where to put them here. One path alone keeps its name,
+    /// in the current directory. `-` is standard output
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<String>,
     /// Directories with all that is in them
@@ -56,6 +75,8 @@ pub(crate) struct GetArgs {
     /// What to do with a file that stands here [default: ask on a terminal, refuse otherwise]
     #[arg(long, value_name = "WHAT")]
     pub(crate) existing: Option<ExistingArg>,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
     #[command(flatten)]
     pub(crate) connections: ConnectionsArg,
 }

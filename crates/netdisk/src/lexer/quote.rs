@@ -19,7 +19,7 @@ pub(crate) fn quote_rest(rest: &str, mut previous: Option<char>, quote: Quote) -
             (Quote::Plain, None) => {
                 // Where they begin a word they mean something; a `!` does where it begins a line.
                 let at_start = previous.is_none() && "#~!".contains(c);
-                if at_start || " '\"\\*?[]&".contains(c) {
+                if at_start || " '\"\\*?[&".contains(c) {
                     written.push('\\');
                 }
                 written.push(c);

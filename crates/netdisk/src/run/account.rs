@@ -38,13 +38,12 @@ pub(super) async fn passwd(context: Context<'_>) -> Result<(), Failure> {
 }
 
 pub(super) async fn sessions(context: Context<'_>, args: SessionsArgs) -> Result<(), Failure> {
-    let client = context.remote.client().await?;
     if let Some(id) = args.revoke {
-        client.revoke(&id).await?;
+        context.remote.client().await?.revoke(&id).await?;
         context.output.note(&format!("revoked {id}"), json!({"event": "done", "verb": "revoked", "session": id}));
         return Ok(());
     }
-    let (kept, current) = client.kept_logins().await?;
+    let (kept, current) = context.remote.repeat(async |client| client.kept_logins().await).await?;
     for login in kept {
         let is_current = current.as_ref() == Some(&login.id);
         let [created, used, expires] = [login.created, login.used, login.expires].map(local_time);
@@ -61,13 +60,13 @@ pub(super) async fn sessions(context: Context<'_>, args: SessionsArgs) -> Result
 
 pub(super) async fn whoami(context: Context<'_>) -> Result<(), Failure> {
     let server = context.remote.endpoint().to_string();
-    let user = context.remote.client().await?.whoami().await?;
+    let user = context.remote.repeat(async |client| client.whoami().await).await?;
     context.output.result(user.as_str(), json!({"event": "done", "user": user, "server": server}));
     Ok(())
 }
 
 pub(super) async fn quota(context: Context<'_>) -> Result<(), Failure> {
-    let usage = context.remote.client().await?.quota().await?;
+    let usage = context.remote.repeat(async |client| client.quota().await).await?;
     let of = |used: String, limit: Option<String>| match limit {
         Some(limit) => format!("{used} of {limit}"),
         None => format!("{used}, no limit"),

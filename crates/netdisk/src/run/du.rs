@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use indicatif::BinaryBytes;
-use netdisk_client::ClientError;
+use netdisk_client::{Client, ClientError};
 use netdisk_model::{EntryKind, RemotePath};
 use netdisk_protocol::FaultCode;
 use serde_json::json;
@@ -65,10 +65,11 @@ async fn sums_in(
     path: &RemotePath,
     depth_max: usize,
 ) -> Result<HashMap<RemotePath, Sum>, Failure> {
-    let client = context.remote.client().await?;
-    let mut sums = HashMap::from([(path.clone(), Sum::default())]);
-    let walked = client
-        .walk(path, true, |entries| {
+    let mut sums = HashMap::new();
+    let adding_up = async |client: &mut Client| {
+        // From the start, where a lost connection ended an earlier try.
+        sums = HashMap::from([(path.clone(), Sum::default())]);
+        let walked = client.walk(path, true, |entries| {
             for entry in entries {
                 let (counted, is_directory) = match entry.kind {
                     EntryKind::File => (entry.path.parent(), false),
@@ -83,15 +84,16 @@ async fn sums_in(
                 }
             }
             Ok(ControlFlow::Continue(()))
-        })
-        .await;
-    match walked {
+        });
+        walked.await
+    };
+    match context.remote.repeat(adding_up).await {
         Ok(_) => {}
-        Err(ClientError::Fault(fault)) if fault.code == FaultCode::NotADirectory => {
-            let size = client.stat(path).await?.size;
+        Err(Failure::Client(ClientError::Fault(fault))) if fault.code == FaultCode::NotADirectory => {
+            let size = context.remote.repeat(async |client| client.stat(path).await).await?.size;
             sums.entry(path.clone()).or_default().add(size);
         }
-        Err(error) => return Err(error.into()),
+        Err(failure) => return Err(failure),
     }
     Ok(sums)
 }

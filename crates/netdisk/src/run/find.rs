@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use netdisk_client::ClientError;
+use netdisk_client::{Client, ClientError};
 use netdisk_model::{Entry, EntryKind};
 use netdisk_protocol::FaultCode;
 use serde_json::json;
@@ -27,21 +27,24 @@ pub(super) async fn find(mut context: Context<'_>, args: FindArgs) -> Result<(),
 async fn find_in(context: &mut Context<'_>, typed: &str, args: &FindArgs) -> Result<(), Failure> {
     let path = context.remote.resolve(typed)?;
     let output = context.output;
-    let client = context.remote.client().await?;
-    let walked = client
-        .walk(&path, true, |entries| {
-            show(output, entries.iter().filter(|entry| fits(args, entry)));
+    let mut has_shown = false;
+    let walking = async |client: &mut Client| {
+        let walked = client.walk(&path, true, |entries| {
+            has_shown |= show(output, entries.iter().filter(|entry| fits(args, entry)));
             Ok(if output.is_lost() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        })
-        .await;
-    let skipped = match walked {
-        Ok(skipped) => skipped,
-        Err(ClientError::Fault(fault)) if fault.code == FaultCode::NotADirectory => {
-            let entry = client.stat(&path).await?;
+        });
+        let walked = walked.await;
+        // What has been shown is not shown again.
+        if has_shown { Ok(walked) } else { walked.map(Ok) }
+    };
+    let skipped = match context.remote.repeat(walking).await {
+        Ok(walked) => walked.map_err(Failure::cut_short)?,
+        Err(Failure::Client(ClientError::Fault(fault))) if fault.code == FaultCode::NotADirectory => {
+            let entry = context.remote.repeat(async |client| client.stat(&path).await).await?;
             show(output, Some(&entry).into_iter().filter(|entry| fits(args, entry)));
             0
         }
-        Err(error) => return Err(error.into()),
+        Err(failure) => return Err(failure),
     };
     if skipped > 0 {
         let text = format!("({skipped} more whose names cannot be shown here)");
@@ -50,9 +53,12 @@ async fn find_in(context: &mut Context<'_>, typed: &str, args: &FindArgs) -> Res
     Ok(())
 }
 
-fn show<'a>(output: &Output, found: impl Iterator<Item = &'a Entry>) {
+/// Gives whether there was anything.
+fn show<'a>(output: &Output, found: impl Iterator<Item = &'a Entry>) -> bool {
     let mut page = output.page();
+    let mut any = false;
     for entry in found {
+        any = true;
         let shown = || {
             let mut line = Safe::default();
             line.push(entry.path.as_str(), output.style(entry.kind));
@@ -60,6 +66,7 @@ fn show<'a>(output: &Output, found: impl Iterator<Item = &'a Entry>) {
         };
         page.line(shown, || entry_event(entry));
     }
+    any
 }
 
 fn fits(args: &FindArgs, entry: &Entry) -> bool {

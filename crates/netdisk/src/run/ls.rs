@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use indicatif::BinaryBytes;
-use netdisk_client::ClientError;
+use netdisk_client::{Client, ClientError};
 use netdisk_model::{Entry, EntryKind, RemotePath};
 use netdisk_protocol::FaultCode;
 use serde_json::json;
@@ -36,7 +36,7 @@ async fn list_several(context: &mut Context<'_>, paths: &[String], args: &LsArgs
     for typed in paths {
         let stated = async {
             let path = context.remote.resolve(typed)?;
-            Ok(context.remote.client().await?.stat(&path).await?)
+            context.remote.repeat(async |client| client.stat(&path).await).await
         };
         match stated.await {
             Ok(entry) if entry.kind == EntryKind::Directory => directories.push(typed),
@@ -64,28 +64,31 @@ async fn list(context: &mut Context<'_>, typed: &str, args: &LsArgs) -> Result<(
     let path = context.remote.resolve(typed)?;
     let output = context.output;
     let view = View::new(output, &path, args);
-    let client = context.remote.client().await?;
     let mut held = Vec::new();
     let held_max = if args.recursive && args.sort_key().is_none() { SORTED_MAX } else { usize::MAX };
     let mut is_sorted = true;
-    let walked = client
-        .walk(&path, args.recursive, |entries| {
+    let listing = async |client: &mut Client| {
+        held.clear();
+        let walked = client.walk(&path, args.recursive, |entries| {
             held.extend(entries);
             if held.len() > held_max || !is_sorted {
                 is_sorted = false;
                 view.as_it_comes(std::mem::take(&mut held));
             }
             Ok(if output.is_lost() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        })
-        .await;
-    let skipped = match walked {
-        Ok(skipped) => skipped,
+        });
+        let walked = walked.await;
+        // What has been shown is not shown again.
+        if is_sorted { walked.map(Ok) } else { Ok(walked) }
+    };
+    let skipped = match context.remote.repeat(listing).await {
+        Ok(walked) => walked.map_err(Failure::cut_short)?,
         // A file is listed as itself.
-        Err(ClientError::Fault(fault)) if fault.code == FaultCode::NotADirectory => {
-            held.push(client.stat(&path).await?);
+        Err(Failure::Client(ClientError::Fault(fault))) if fault.code == FaultCode::NotADirectory => {
+            held.push(context.remote.repeat(async |client| client.stat(&path).await).await?);
             0
         }
-        Err(error) => return Err(error.into()),
+        Err(failure) => return Err(failure),
     };
     if is_sorted {
         view.sorted(held);

@@ -21,9 +21,10 @@ use crate::command::{Command, LsArgs};
 use crate::config::Config;
 use crate::expand::{self, Globs, Unmatched};
 use crate::failure::Failure;
-use crate::interrupt::interruptible;
+use crate::interrupt::{cancellable, interruptible};
 use crate::lexer::Word;
 use crate::output::Output;
+use crate::question;
 use crate::remote::Remote;
 
 /// What a command works with.
@@ -39,7 +40,7 @@ pub(crate) fn one_shot(args: ConnectArgs, command: Command, words: &[Word], outp
     let mut remote = Remote::new(args, config);
     let runtime = crate::runtime()?;
     let outcome = runtime.block_on(async {
-        let outcome = match with_globs(&mut remote, command, words).await {
+        let outcome = match with_globs(&mut remote, command, words, output).await {
             Ok(command) => run(&mut remote, command, output).await,
             Err(failure) => Err(failure),
         };
@@ -52,13 +53,18 @@ pub(crate) fn one_shot(args: ConnectArgs, command: Command, words: &[Word], outp
 }
 
 /// The same command with names in the place of globs of the server.
-async fn with_globs(remote: &mut Remote, command: Command, words: &[Word]) -> Result<Command, Failure> {
+async fn with_globs(
+    remote: &mut Remote,
+    command: Command,
+    words: &[Word],
+    output: &Output,
+) -> Result<Command, Failure> {
     let mut grammar = Cli::command();
     grammar.build();
     if !expand::needs_server(&grammar, words) {
         return Ok(command);
     }
-    let names = expanded(remote, &grammar, words, Globs::Remote, Unmatched::of(&command)).await?;
+    let names = expanded(remote, &grammar, words, Globs::Remote, Unmatched::of(&command), output).await?;
     let program = grammar.get_name().to_owned();
     match Cli::try_parse_from(std::iter::once(program).chain(names)) {
         Ok(Cli { mode: Some(Mode::Command(command)), .. }) => Ok(command),
@@ -74,9 +80,11 @@ pub(crate) async fn expanded(
     words: &[Word],
     globs: Globs,
     unmatched: Unmatched,
+    output: &Output,
 ) -> Result<Vec<String>, Failure> {
-    let expand = expand::expand(remote, grammar, words, globs, unmatched);
-    let outcome = interruptible(&CancellationToken::new(), expand).await;
+    let cancel = CancellationToken::new();
+    remote.attend(output, &cancel);
+    let outcome = interruptible(&cancel, expand::expand(remote, grammar, words, globs, unmatched)).await;
     disconnect_after(remote, outcome)
 }
 
@@ -90,23 +98,58 @@ pub(crate) fn usage_text(error: &clap::Error) -> String {
 /// Runs a command until it ends or Ctrl-C is pressed.
 pub(crate) async fn run(remote: &mut Remote, command: Command, output: &Output) -> Result<(), Failure> {
     let cancel = CancellationToken::new();
-    let context = Context { remote, output, cancel: &cancel };
-    let outcome = interruptible(&cancel, dispatch(context, command)).await;
+    remote.attend(output, &cancel);
+    let outcome = interruptible(&cancel, dispatch_surely(remote, command, output, &cancel)).await;
     disconnect_after(remote, outcome)
 }
 
+/// Runs a command beside the prompt, until it ends or is cancelled: it asks nobody.
+pub(crate) async fn run_beside(
+    mut remote: Remote,
+    command: Command,
+    output: &Output,
+    cancel: &CancellationToken,
+) -> Result<(), Failure> {
+    remote.attend(output, cancel);
+    let work = question::unattended(dispatch_surely(&mut remote, command, output, cancel));
+    let outcome = cancellable(cancel, work).await;
+    if !outcome.as_ref().is_err_and(Failure::ends_connection) {
+        remote.close().await;
+    }
+    outcome
+}
+
+/// Runs a command; what must not be done twice and may have been done is said.
+async fn dispatch_surely(
+    remote: &mut Remote,
+    command: Command,
+    output: &Output,
+    cancel: &CancellationToken,
+) -> Result<(), Failure> {
+    let is_safe_to_repeat = match &command {
+        Command::Rm(_) | Command::Mv(_) | Command::Cp(_) | Command::Passwd => false,
+        Command::Mkdir(args) => args.parents,
+        Command::Sessions(args) => args.revoke.is_none(),
+        _ => true,
+    };
+    let outcome = dispatch(Context { remote, output, cancel }, command).await;
+    if is_safe_to_repeat { outcome } else { outcome.map_err(Failure::unsure) }
+}
+
 /// Makes a directory the current one, until it ends or Ctrl-C is pressed.
-pub(crate) async fn change_directory(remote: &mut Remote, typed: &str) -> Result<(), Failure> {
+pub(crate) async fn change_directory(remote: &mut Remote, typed: &str, output: &Output) -> Result<(), Failure> {
+    let cancel = CancellationToken::new();
+    remote.attend(output, &cancel);
     let change = async {
         let path = remote.resolve(typed)?;
-        let entry = remote.client().await?.stat(&path).await?;
+        let entry = remote.repeat(async |client| client.stat(&path).await).await?;
         if entry.kind != EntryKind::Directory {
             return Err(Failure::Refused(format!("{path}: not a directory")));
         }
         remote.directory = path;
         Ok(())
     };
-    let outcome = interruptible(&CancellationToken::new(), change).await;
+    let outcome = interruptible(&cancel, change).await;
     disconnect_after(remote, outcome)
 }
 

@@ -11,7 +11,7 @@ pub(super) async fn stat(context: Context<'_>, paths: Vec<String>) -> Result<(),
     for typed in &paths {
         let told = async {
             let path = context.remote.resolve(typed)?;
-            let entry = context.remote.client().await?.stat(&path).await?;
+            let entry = context.remote.repeat(async |client| client.stat(&path).await).await?;
             let mut text = format!("path      {path}\nkind      {}\n", kind_word(entry.kind));
             if entry.kind == EntryKind::File {
                 text.push_str(&format!("size      {} ({})\n", entry.size, indicatif::BinaryBytes(entry.size)));

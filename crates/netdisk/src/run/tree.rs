@@ -105,7 +105,8 @@ impl Branches {
         }
         let mut children: HashMap<RemotePath, Vec<Entry>> = HashMap::new();
         let mut sums = args.size.then(HashMap::new);
-        for entry in context.remote.client().await?.list(top, true).await?.entries {
+        let listing = context.remote.repeat(async |client| client.list(top, true).await).await?;
+        for entry in listing.entries {
             let Some(parent) = entry.path.parent() else { continue };
             if let (Some(sums), EntryKind::File) = (&mut sums, entry.kind) {
                 for (above, _) in ancestors(Some(parent.clone()), top) {
@@ -125,9 +126,13 @@ impl Branches {
         top: &RemotePath,
     ) -> Result<Vec<Entry>, Failure> {
         let mut entries = match self {
-            Self::OneByOne => match context.remote.client().await?.list(directory, false).await {
+            Self::OneByOne => match context.remote.repeat(async |client| client.list(directory, false).await).await {
                 // Removed since it was listed.
-                Err(ClientError::Fault(fault)) if fault.code == FaultCode::NotFound && directory != top => Vec::new(),
+                Err(Failure::Client(ClientError::Fault(fault)))
+                    if fault.code == FaultCode::NotFound && directory != top =>
+                {
+                    Vec::new()
+                }
                 listing => listing?.entries,
             },
             Self::Whole { children, .. } => children.remove(directory).unwrap_or_default(),

@@ -1,8 +1,13 @@
 //! Tab: what may stand where the cursor is, written as the lexer reads it.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use clap::{Command, CommandFactory as _};
 use rustyline::completion::{Completer, Pair};
-use rustyline::{Helper, Highlighter, Hinter, Validator};
+use rustyline::highlight::Highlighter;
+use rustyline::hint::{Hint, Hinter, HistoryHinter};
+use rustyline::{Context, Helper, Validator};
 use tokio::runtime::Handle;
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -12,39 +17,90 @@ use crate::command::Line;
 use crate::escape::escape;
 use crate::grammar::{Place, Role, places};
 use crate::lexer::{self, Cursor};
+use crate::shelf::Shelf;
 
-/// Completes the word at the cursor.
-#[derive(Helper, Highlighter, Hinter, Validator)]
+/// Completes the word at the cursor, and hints at what it may become.
+#[derive(Helper, Validator)]
 pub(super) struct WordCompleter {
-    grammar: Command,
+    pub(super) grammar: Command,
     runtime: Handle,
+    shelf: Arc<Shelf>,
+    /// Users of whom a login is kept.
+    users: Vec<String>,
+    /// Hints are dim; where nothing is, they would be taken for what was typed.
+    can_dim: bool,
+    /// The jobs that there are.
+    pub(super) jobs: Vec<u32>,
+}
+
+/// How long Tab may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// As long as a person waits.
+    Some,
+    /// Not at all: it is for a hint.
+    None,
 }
 
 impl WordCompleter {
-    pub(super) fn new(runtime: Handle) -> Self {
+    pub(super) fn new(runtime: Handle, shelf: Arc<Shelf>, users: Vec<String>, can_dim: bool) -> Self {
         let mut grammar = Line::command();
         grammar.build();
-        Self { grammar, runtime }
+        Self { grammar, runtime, shelf, users, can_dim, jobs: Vec::new() }
     }
 
     /// What may stand at the cursor, all of it.
-    fn candidates(&self, cursor: &Cursor) -> Vec<Candidate> {
+    fn candidates(&self, cursor: &Cursor, wait: Wait) -> Vec<Candidate> {
         let words: Vec<_> = cursor.words.iter().chain([&cursor.word]).cloned().collect();
         let places = places(&self.grammar, &words);
         let Some(place) = places.last() else { return Vec::new() };
-        let typed = cursor.word.text();
-        match place.role {
-            Role::Command => candidates::commands(place.command),
-            Role::Option => candidates::options(place, &typed),
-            Role::Local => self.local(cursor, place),
-            _ => candidates::values(place),
+        let word = |text: &String| Candidate::new(text, Ending::Word);
+        let mut found = match place.role {
+            Role::Command => return candidates::commands(place.command),
+            Role::Option => return candidates::options(place, &cursor.word.text()),
+            Role::User => return self.users.iter().map(word).collect(),
+            Role::Job => return self.jobs.iter().map(|job| word(&job.to_string())).collect(),
+            Role::Remote | Role::RemoteTarget => self.remote(cursor, wait),
+            Role::Local => self.local(cursor, wait),
+            _ => return candidates::values(place),
+        };
+        // The last of several may be one more, or where to put them.
+        if place.nth.is_some_and(|nth| nth > 0) {
+            match place.command.get_name() {
+                "get" => found.extend(self.remote(cursor, wait)),
+                "put" => found.extend(self.local(cursor, wait)),
+                _ => {}
+            }
         }
+        found.retain(|name| !takes_directories(place) || name.ending == Ending::Directory);
+        let options_ended =
+            places.iter().zip(&words).any(|(place, word)| place.role == Role::Option && word.text() == "--");
+        for name in &mut found {
+            if name.text.starts_with('-') && !options_ended {
+                name.text.insert_str(0, "./");
+            }
+        }
+        found
     }
 
-    fn local(&self, cursor: &Cursor, place: &Place<'_>) -> Vec<Candidate> {
-        let mut names = local_names::list(&self.runtime, &cursor.word);
-        names.retain(|name| !takes_directories(place) || name.ending == Ending::Directory);
-        names
+    fn remote(&self, cursor: &Cursor, wait: Wait) -> Vec<Candidate> {
+        let typed = cursor.word.text();
+        let (directory, begun) = typed.split_at(typed.rfind('/').map_or(0, |slash| slash + 1));
+        let names = match wait {
+            Wait::Some => self.shelf.names(directory),
+            Wait::None => self.shelf.names_at_hand(directory),
+        };
+        let shown = names.iter().filter(|name| begun.starts_with('.') || !name.name.starts_with('.'));
+        let named = shown.map(|name| {
+            let ending = if name.is_directory { Ending::Directory } else { Ending::Word };
+            Candidate::new(format!("{directory}{}", name.name), ending)
+        });
+        named.collect()
+    }
+
+    fn local(&self, cursor: &Cursor, wait: Wait) -> Vec<Candidate> {
+        // A disk may take its time.
+        if wait == Wait::Some { local_names::list(&self.runtime, &cursor.word) } else { Vec::new() }
     }
 }
 
@@ -56,20 +112,64 @@ fn takes_directories(place: &Place<'_>) -> bool {
 impl Completer for WordCompleter {
     type Candidate = Pair;
 
-    fn complete(
-        &self,
-        line: &str,
-        position: usize,
-        _context: &rustyline::Context<'_>,
-    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+    fn complete(&self, line: &str, position: usize, _context: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
         let Some(cursor) = lexer::lex_to_cursor(&line[..position]) else { return Ok((position, Vec::new())) };
         let follows = !line[position..].is_empty() && !line[position..].starts_with(' ');
-        let fitting = fitting(&cursor, self.candidates(&cursor));
+        let fitting = fitting(&cursor, self.candidates(&cursor, Wait::Some));
         let pairs = fitting.iter().map(|(candidate, rest)| Pair {
             display: escape(&candidate.shown()).into_owned(),
             replacement: written(line, &cursor, candidate, rest, follows),
         });
         Ok((cursor.start, pairs.collect()))
+    }
+}
+
+impl Hinter for WordCompleter {
+    type Hint = SafeHint;
+
+    fn hint(&self, line: &str, position: usize, context: &Context<'_>) -> Option<SafeHint> {
+        if !self.can_dim || position < line.len() || line.trim().is_empty() {
+            return None;
+        }
+        if let Some(rest) = HistoryHinter::new().hint(line, position, context) {
+            return Some(SafeHint::new(rest));
+        }
+        // Of a word that has not begun nothing is known.
+        let cursor = lexer::lex_to_cursor(line).filter(|cursor| !cursor.word.text().is_empty())?;
+        let fitting = fitting(&cursor, self.candidates(&cursor, Wait::None));
+        let [(candidate, rest)] = &fitting[..] else { return None };
+        let whole = written(line, &cursor, candidate, rest, false);
+        let rest = whole.strip_prefix(&line[cursor.start..])?.trim_end();
+        (!rest.is_empty()).then(|| SafeHint::new(rest.to_owned()))
+    }
+}
+
+/// A hint, and how it looks: a line of the history may hold anything.
+pub(super) struct SafeHint {
+    text: String,
+    shown: String,
+}
+
+impl SafeHint {
+    fn new(text: String) -> Self {
+        let shown = escape(&text).into_owned();
+        Self { text, shown }
+    }
+}
+
+impl Hint for SafeHint {
+    fn display(&self) -> &str {
+        &self.shown
+    }
+
+    fn completion(&self) -> Option<&str> {
+        Some(&self.text)
+    }
+}
+
+impl Highlighter for WordCompleter {
+    fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
+        Cow::Owned(format!("\x1b[2m{hint}\x1b[0m"))
     }
 }
 
@@ -83,6 +183,7 @@ fn fitting(cursor: &Cursor, candidates: Vec<Candidate>) -> Vec<(Candidate, Strin
     });
     let mut fitting: Vec<_> = fitting.collect();
     fitting.sort_by(|(one, _), (other, _)| one.text.cmp(&other.text));
+    fitting.dedup_by(|(one, _), (other, _)| one == other);
     fitting
 }
 
@@ -119,9 +220,11 @@ mod tests {
 
     fn offered(line: &str) -> Vec<String> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let completer = WordCompleter::new(runtime.handle().clone());
+        let users = vec!["alice".to_owned()];
+        let mut completer = WordCompleter::new(runtime.handle().clone(), Arc::default(), users, true);
+        completer.jobs = vec![7];
         let cursor = lexer::lex_to_cursor(line).expect("a word may stand here");
-        completed(line, completer.candidates(&cursor))
+        completed(line, completer.candidates(&cursor, Wait::Some))
     }
 
     #[test]
@@ -133,6 +236,8 @@ mod tests {
         assert_eq!(offered("get --existing ov"), ["get --existing overwrite "]);
         assert_eq!(offered("get --existing=ov"), ["get --existing=overwrite "]);
         assert_eq!(offered("get --exis"), ["get --existing "]);
+        assert_eq!(offered("login "), ["login alice "]);
+        assert_eq!(offered("cancel "), ["cancel 7 "]);
         assert_eq!(offered("frobnicate a"), [""; 0]);
     }
 
@@ -140,10 +245,10 @@ mod tests {
     fn a_word_goes_on_in_the_quotes_it_began_in() {
         let file = || vec![Candidate::new("it's \"here\" [1].txt", Ending::Word)];
         for (typed, whole) in [
-            ("get it", "get it\\'s\\ \\\"here\\\"\\ \\[1\\].txt "),
+            ("get it", "get it\\'s\\ \\\"here\\\"\\ \\[1].txt "),
             ("get 'it", "get 'it'\\''s \"here\" [1].txt' "),
             ("get \"it'", "get \"it's \\\"here\\\" [1].txt\" "),
-            ("get it\\", "get it\\'s\\ \\\"here\\\"\\ \\[1\\].txt "),
+            ("get it\\", "get it\\'s\\ \\\"here\\\"\\ \\[1].txt "),
         ] {
             assert_eq!(completed(typed, file()), [whole]);
         }

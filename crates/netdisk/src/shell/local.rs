@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::failure::Failure;
+use crate::interrupt::CtrlC;
 use crate::output::Output;
 
 pub(super) fn lcd(path: Option<PathBuf>) -> Result<(), Failure> {
@@ -49,12 +50,13 @@ pub(super) async fn run(command: &str) -> Result<(), Failure> {
         process.arg("-c").arg(command);
     }
     let failed = |error| local(shell.clone().into(), error);
+    let mut pressed = CtrlC::listen()?;
     let mut child = process.spawn().map_err(failed)?;
     let status = loop {
         // Ctrl-C is for the command: it gets the signal too, and this one goes on waiting for it.
         tokio::select! {
             status = child.wait() => break status.map_err(failed)?,
-            pressed = tokio::signal::ctrl_c() => pressed.map_err(Failure::unexpected)?,
+            () = pressed.next() => {}
         }
     };
     match (status.success(), status.signal()) {

@@ -2,15 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::mpsc;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 
 use super::candidates::{Candidate, Ending};
 use crate::lexer::Word;
-
-/// How long a person waits for Tab; a disk that takes longer offers nothing.
-pub(super) const PATIENCE: Duration = Duration::from_millis(300);
+use crate::shelf::PATIENCE;
 
 /// What stands in the directory of a word that is half typed.
 pub(super) fn list(runtime: &Handle, word: &Word) -> Vec<Candidate> {

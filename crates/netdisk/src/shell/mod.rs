@@ -1,31 +1,41 @@
 //! The interactive shell: a prompt, a parser, a loop.
+//!
+//! - `line`: what a line asks for, and the commands that only a shell has.
+//! - `prompt`, `completer`, `candidates`, `local_names`, `history`: the line editor.
+//! - `resting`: the connection while a person thinks. `jobs`: what runs beside the prompt. `local`: this machine.
 
 mod candidates;
 mod completer;
+mod history;
+mod jobs;
+mod line;
 mod local;
 mod local_names;
 mod prompt;
+mod resting;
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::Path;
+use std::sync::Arc;
 
-use clap::{CommandFactory as _, Parser as _};
-use rustyline::Editor;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
-use serde_json::json;
+use rustyline::{CompletionType, Editor};
 use tokio::runtime::Runtime;
 
+use self::completer::WordCompleter;
+use self::history::{History, LineEditor};
+use self::jobs::Jobs;
+use self::line::{Next, Shell};
+use self::resting::Resting;
 use crate::cli::ConnectArgs;
-use crate::command::{Command, Line, ShellCommand};
 use crate::config::Config;
-use crate::expand::{Globs, Unmatched};
 use crate::failure::Failure;
-use crate::lexer::{self, Word};
+use crate::interrupt::CtrlC;
+use crate::notices::Notices;
 use crate::output::Output;
 use crate::remote::Remote;
-use crate::run;
-use completer::WordCompleter;
+use crate::shelf::Shelf;
 
 /// Opens the shell on the server of the command line.
 pub(crate) fn shell(args: ConnectArgs, output: &Output) -> Result<(), Failure> {
@@ -61,13 +71,31 @@ pub(crate) fn run(
     outcome
 }
 
+/// Runs the lines of a script up to the first failure, and waits for its jobs.
 fn run_script(runtime: &Runtime, remote: &mut Remote, output: &Output) -> Result<(), Failure> {
+    let jobs = Jobs::new(runtime.handle().clone(), Notices::direct(), remote.jobs_at_once());
+    let mut shell = Shell::new(runtime, remote, output, jobs);
+    let outcome = run_lines(&mut shell);
+    match outcome {
+        Ok(()) => runtime.block_on(shell.jobs.wait(None)).inspect_err(|failure| {
+            if matches!(failure, Failure::Interrupted) {
+                runtime.block_on(shell.jobs.stop());
+            }
+        }),
+        Err(failure) => {
+            runtime.block_on(shell.jobs.stop());
+            Err(failure)
+        }
+    }
+}
+
+fn run_lines(shell: &mut Shell<'_>) -> Result<(), Failure> {
     loop {
         let mut line = String::new();
         if io::stdin().lock().read_line(&mut line).map_err(Failure::unexpected)? == 0 {
             return Ok(());
         }
-        if run_line(runtime, remote, line.trim(), output)? == Next::Leave {
+        if shell.run_line(line.trim())? != Next::Line {
             return Ok(());
         }
     }
@@ -79,109 +107,75 @@ fn run_terminal(
     history: Option<&Path>,
     output: &Output,
 ) -> Result<(), Failure> {
-    let mut editor = Editor::<WordCompleter, DefaultHistory>::new().map_err(Failure::unexpected)?;
-    editor.set_helper(Some(WordCompleter::new(runtime.handle().clone())));
-    if let Some(history) = history {
-        match editor.load_history(history) {
-            Ok(()) => {}
-            Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => eprintln!("netdisk: {}: {error}", history.display()),
-        }
-    }
+    // From here on Ctrl-C ends a command, and never the shell.
+    let guard = runtime.enter();
+    let _ignored = CtrlC::listen()?;
+    drop(guard);
+    let shelf = Arc::new(Shelf::default());
+    let config = rustyline::Config::builder()
+        .completion_type(CompletionType::List)
+        .max_history_size(history::LINES_MAX)
+        .map_err(Failure::unexpected)?
+        .build();
+    let mut editor = Editor::<WordCompleter, DefaultHistory>::with_config(config).map_err(Failure::unexpected)?;
+    let users = remote.kept_users();
+    let completer = WordCompleter::new(runtime.handle().clone(), shelf.clone(), users, output.has_colour());
+    editor.set_helper(Some(completer));
+    let history = History::load(history.map(Path::to_owned), &mut editor);
+    // A terminal that cannot move its cursor has no place above the prompt.
+    let notices = editor.create_external_printer().map_or_else(|_| Notices::direct(), Notices::above);
+    let jobs = Jobs::new(runtime.handle().clone(), notices.clone(), remote.jobs_at_once());
+    let mut shell = Shell::new(runtime, remote, output, jobs);
+    let outcome = edit_lines(&mut shell, &mut editor, &history, &shelf, &notices);
+    runtime.block_on(shell.jobs.stop());
+    notices.close();
+    outcome
+}
+
+fn edit_lines(
+    shell: &mut Shell<'_>,
+    editor: &mut LineEditor,
+    history: &History,
+    shelf: &Arc<Shelf>,
+    notices: &Notices,
+) -> Result<(), Failure> {
+    let mut user = shell.remote.user().cloned();
     loop {
-        let prompt = prompt::prompt(remote);
-        let resting = remote.rest(runtime);
+        if shell.remote.user() != user.as_ref() {
+            shelf.clear();
+            user = shell.remote.user().cloned();
+        }
+        let prompt = prompt::prompt(shell.remote, shell.jobs.running());
+        if let Some(completer) = editor.helper_mut() {
+            completer.jobs = shell.jobs.numbers();
+        }
+        let resting = Resting::begin(shell.runtime, shell.remote, shelf);
+        notices.prompt_comes();
         let line = editor.readline(&prompt);
-        remote.wake(runtime, resting);
-        match line {
+        notices.prompt_went();
+        resting.end(shell.runtime, shell.remote, shelf);
+        let next = match line {
             Ok(line) => {
-                let line = line.trim();
-                if line.is_empty() {
+                if line.trim().is_empty() {
                     continue;
                 }
-                editor.add_history_entry(line).map_err(Failure::unexpected)?;
-                match run_line(runtime, remote, line, output) {
-                    Ok(Next::Line) => {}
-                    Ok(Next::Leave) => break,
-                    Err(failure) => output.failure(&failure),
-                }
+                history.add(&line, &shell.grammar, editor).map_err(Failure::unexpected)?;
+                shell.run_line(line.trim())
             }
             // Ctrl-C: a new line.
-            Err(ReadlineError::Interrupted) => {}
+            Err(ReadlineError::Interrupted) => continue,
             // Ctrl-D.
-            Err(ReadlineError::Eof) => break,
+            Err(ReadlineError::Eof) => shell.run_line("exit"),
             Err(error) => return Err(Failure::unexpected(error)),
+        };
+        if shell.showed_content {
+            prompt::fresh_line().map_err(Failure::unexpected)?;
+        }
+        match next {
+            Ok(Next::Line) => {}
+            Ok(Next::History) => history::list(editor, shell.output),
+            Ok(Next::Leave) => return Ok(()),
+            Err(failure) => shell.output.failure(&failure),
         }
     }
-    if let Some(history) = history
-        && let Err(error) = editor.save_history(history)
-    {
-        eprintln!("netdisk: {}: {error}", history.display());
-    }
-    Ok(())
-}
-
-/// Whether the shell goes on.
-#[derive(PartialEq, Eq)]
-enum Next {
-    Line,
-    Leave,
-}
-
-fn run_line(runtime: &Runtime, remote: &mut Remote, line: &str, output: &Output) -> Result<Next, Failure> {
-    let words = match lexer::lex(line).map_err(|error| Failure::usage(error.to_string()))? {
-        lexer::Line::Nothing => return Ok(Next::Line),
-        lexer::Line::Local(command) => {
-            runtime.block_on(local::run(&command))?;
-            return Ok(Next::Line);
-        }
-        lexer::Line::Command { background: true, .. } => {
-            return Err(Failure::usage("a command cannot run beside the prompt yet; leave the `&` out"));
-        }
-        lexer::Line::Command { words, background: false } => words,
-    };
-    // Before anything is asked of the server.
-    let Some(command) = parse(words.iter().map(Word::text))? else { return Ok(Next::Line) };
-    let mut grammar = Line::command();
-    grammar.build();
-    let names = runtime.block_on(run::expanded(remote, &grammar, &words, Globs::All, unmatched(&command)))?;
-    let Some(command) = parse(names)? else { return Ok(Next::Line) };
-    execute(runtime, remote, command, output)
-}
-
-fn unmatched(command: &ShellCommand) -> Unmatched {
-    match command {
-        ShellCommand::Common(command) => Unmatched::of(command),
-        _ => Unmatched::Fails,
-    }
-}
-
-/// Parses a command; `None` when help was asked for, and given.
-fn parse(words: impl IntoIterator<Item = String>) -> Result<Option<ShellCommand>, Failure> {
-    match Line::try_parse_from(words) {
-        Ok(line) => Ok(Some(line.command)),
-        Err(error) if error.use_stderr() => Err(Failure::usage(run::usage_text(&error))),
-        Err(help) => help.print().map(|()| None).map_err(Failure::unexpected),
-    }
-}
-
-fn execute(runtime: &Runtime, remote: &mut Remote, command: ShellCommand, output: &Output) -> Result<Next, Failure> {
-    match command {
-        // The shell reads its own lines from there.
-        ShellCommand::Common(Command::Put(args)) if args.paths.iter().any(|path| path == "-") => {
-            return Err(Failure::usage(
-                "`put -` takes standard input, from which the shell reads; run it as a command",
-            ));
-        }
-        ShellCommand::Common(command) => runtime.block_on(run::run(remote, command, output))?,
-        ShellCommand::Cd { path } => runtime.block_on(run::change_directory(remote, path.as_deref().unwrap_or("/")))?,
-        ShellCommand::Pwd => {
-            output.result(remote.directory.as_str(), json!({"event": "done", "path": remote.directory}))
-        }
-        ShellCommand::Lcd { path } => local::lcd(path)?,
-        ShellCommand::Lpwd => local::lpwd(output)?,
-        ShellCommand::Lls { path } => local::lls(path.unwrap_or_else(|| ".".into()), output)?,
-        ShellCommand::Exit => return Ok(Next::Leave),
-    }
-    Ok(Next::Line)
 }

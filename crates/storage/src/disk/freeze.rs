@@ -40,7 +40,7 @@ impl Freeze {
             if run.is_closing() {
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            std::thread::sleep(LOOK_INTERVAL);
+            std::thread::park_timeout(LOOK_INTERVAL);
         }
         Ok(())
     }

@@ -115,7 +115,7 @@ pub(super) async fn get(
     shared: Arc<Shared<GetJob>>,
     destination: Destination,
     roots: Vec<GetRoot>,
-    filter: Option<Arc<dyn Filter>>,
+    filter: Option<Box<dyn Filter>>,
     connections: usize,
 ) -> Result<Summary, ClientError> {
     let destination = Arc::new(destination);

@@ -42,7 +42,7 @@ impl Plan {
         shared: &Arc<Shared<GetJob>>,
         destination: &Destination,
         roots: Vec<GetRoot>,
-        filter: Option<Arc<dyn Filter>>,
+        filter: Option<Box<dyn Filter>>,
     ) -> Result<Self, ClientError> {
         let destination = destination.shown(&RemotePath::root());
         let mut plan = Self { entries: SpooledTempFile::new(MEMORY_LEN), roots: Vec::new(), destination };
@@ -82,7 +82,7 @@ impl Plan {
         retrying(client, shared, async |client| {
             self.entries.seek(std::io::SeekFrom::Start(begin)).map_err(spool_failed)?;
             self.entries.set_len(begin).map_err(spool_failed)?;
-            let (mut found, mut len) = ((0, 0), 0);
+            let (mut found, mut len) = ((0, 0_u64), 0);
             let walked = client.walk(&root.remote, true, |entries| {
                 if shared.cancel.is_cancelled() {
                     return Ok(ControlFlow::Break(()));
@@ -93,7 +93,7 @@ impl Plan {
                         continue;
                     }
                     if entry.kind == EntryKind::File {
-                        found = (found.0 + 1, found.1 + entry.size);
+                        found = (found.0 + 1, found.1.saturating_add(entry.size));
                     }
                     serde_json::to_writer(&mut lines, &(number, entry)).map_err(|error| spool_failed(error.into()))?;
                     lines.push(b'\n');

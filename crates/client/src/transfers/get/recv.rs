@@ -306,11 +306,15 @@ impl Receiver<'_> {
         }
     }
 
+    /// The next part of a body. File bytes may be none: whoever sends them for ever fills no memory here.
     async fn part(&mut self, id: u64) -> Result<Part, ClientError> {
-        let payload = match self.frame().await? {
-            Frame::Data(data) => return Ok(Part::Data(data)),
-            Frame::Message(payload) => payload,
-            Frame::Heartbeat => return Err(ConnectionError::not_a_message("a heartbeat").into()),
+        let payload = loop {
+            match self.frame().await? {
+                Frame::Data(data) if data.is_empty() => {}
+                Frame::Data(data) => return Ok(Part::Data(data)),
+                Frame::Message(payload) => break payload,
+                Frame::Heartbeat => return Err(ConnectionError::not_a_message("a heartbeat").into()),
+            }
         };
         match serde_json::from_slice::<Numbered<BodyPart>>(&payload) {
             Ok(Numbered { id: of, message: BodyPart::End { digest } }) if of == id => Ok(Part::End(digest)),

@@ -1,6 +1,6 @@
 //! Many files up.
 //!
-//! - [`find`]: what there is to send.
+//! - [`mod@find`]: what there is to send.
 //! - [`prepare`]: reads and hashes local files, a batch at a time.
 //! - [`send`]: requests and bodies, one behind the other.
 //! - [`recv`]: their replies, in the same order, and what they mean.
@@ -101,7 +101,7 @@ pub(super) async fn put(
     client: &mut Client,
     shared: Arc<Shared<PutJob>>,
     roots: Vec<PutRoot>,
-    filter: Option<Arc<dyn Filter>>,
+    filter: Option<Box<dyn Filter>>,
     connections: usize,
 ) -> Result<Summary, ClientError> {
     let find = Box::pin(find(&shared, roots, filter));
@@ -114,19 +114,19 @@ pub(super) async fn put(
 async fn find(
     shared: &Arc<Shared<PutJob>>,
     roots: Vec<PutRoot>,
-    filter: Option<Arc<dyn Filter>>,
+    filter: Option<Box<dyn Filter>>,
 ) -> Result<(), ClientError> {
+    let counted = (roots.clone(), filter.as_ref().map(|filter| filter.for_another_walk()));
     let counting = async {
         if shared.report.observer.wants_totals() {
-            let mut walk = Walk { filter: filter.clone(), visit: Count::new(shared.clone()) };
-            let roots = roots.clone();
+            let (roots, filter) = counted;
+            let mut walk = Walk { filter, visit: Count::new(shared.clone()) };
             let count = move || walk.run(roots).is_ok().then(|| walk.visit.tell());
             shared.door.run(count).await;
         }
     };
     let feeding = async {
-        let mut walk = Walk { filter: filter.clone(), visit: Feed::new(shared.clone()) };
-        let roots = roots.clone();
+        let mut walk = Walk { filter, visit: Feed::new(shared.clone()) };
         // Whether they are taken or not, that was all.
         shared.door.run(move || walk.run(roots).and_then(|()| walk.visit.flush()).is_ok()).await;
         shared.queue.end();

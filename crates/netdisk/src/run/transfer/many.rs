@@ -5,14 +5,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use netdisk_client::{Ask, Client, ClientError, Destination, Existing, GetRoot, PutRoot, Summary, Transfers};
-use netdisk_model::RemotePath;
+use netdisk_client::{
+    Ask, Client, ClientError, Destination, Existing, Filter as _, GetRoot, PutRoot, Summary, Transfers,
+};
+use netdisk_model::{EntryKind, RemotePath};
 use netdisk_protocol::{Fault, FaultCode};
 use tokio::sync::Mutex;
 
 use super::super::Context;
+use super::dry;
+use super::wanted::{IgnoreFiles, Wanted};
 use super::watch::Watch;
-use crate::command::{ConnectionsArg, ExistingArg};
+use crate::command::{ExistingArg, SelectArgs};
 use crate::escape::escape;
 use crate::failure::Failure;
 use crate::question;
@@ -21,13 +25,25 @@ use crate::question;
 pub(super) struct Many<'a, 'b> {
     context: &'a mut Context<'b>,
     is_recursive: bool,
+    connections: Option<u8>,
+    /// Only said.
+    is_dry: bool,
+    /// What of the trees is wanted; without it, everything.
+    wanted: Option<Wanted>,
     /// What failed before anything was sent.
     failures: Vec<Failure>,
 }
 
 impl<'a, 'b> Many<'a, 'b> {
-    pub(super) fn new(context: &'a mut Context<'b>, is_recursive: bool) -> Self {
-        Self { context, is_recursive, failures: Vec::new() }
+    pub(super) fn new(
+        context: &'a mut Context<'b>,
+        is_recursive: bool,
+        connections: Option<u8>,
+        select: &SelectArgs,
+        ignore_files: IgnoreFiles,
+    ) -> Result<Self, Failure> {
+        let wanted = Wanted::new(select, ignore_files)?;
+        Ok(Self { context, is_recursive, connections, is_dry: select.dry_run, wanted, failures: Vec::new() })
     }
 
     pub(super) fn resolve(&self, typed: &str) -> Result<RemotePath, Failure> {
@@ -39,17 +55,21 @@ impl<'a, 'b> Many<'a, 'b> {
         root.map_err(|failure| self.failures.push(failure)).ok()
     }
 
-    pub(super) async fn put(
-        self,
-        roots: Vec<PutRoot>,
-        existing: ExistingArg,
-        connections: ConnectionsArg,
-    ) -> Result<(), Failure> {
+    pub(super) async fn put(self, mut roots: Vec<PutRoot>, existing: ExistingArg) -> Result<(), Failure> {
+        roots.retain(|root| {
+            let kind = if root.local.is_dir() { EntryKind::Directory } else { EntryKind::File };
+            self.is_wanted(&root.remote, kind)
+        });
+        if self.is_dry {
+            self.say_failures();
+            let failed = dry::put(self.context, roots, existing, self.wanted).await?;
+            return some_failed(failed + self.failures.len());
+        }
         let watch = self.watch("stored");
         let began = Instant::now();
         let existing = policy(existing, &watch);
         let client = self.context.remote.client().await?;
-        let transfers = transfers(client, connections).existing(existing).observer(watch.clone());
+        let transfers = transfers(client, self.connections, self.wanted).existing(existing).observer(watch.clone());
         let outcome = transfers.cancel(self.context.cancel.clone()).put(roots).await;
         finish(&watch, outcome, began)
     }
@@ -57,18 +77,36 @@ impl<'a, 'b> Many<'a, 'b> {
     pub(super) async fn get(
         self,
         folder: &Path,
-        roots: Vec<GetRoot>,
+        mut roots: Vec<GetRoot>,
         existing: ExistingArg,
-        connections: ConnectionsArg,
     ) -> Result<(), Failure> {
+        roots.retain(|root| {
+            let kind = if root.is_tree { EntryKind::Directory } else { EntryKind::File };
+            self.is_wanted(&root.remote, kind)
+        });
+        if self.is_dry {
+            self.say_failures();
+            let failed = dry::get(self.context, folder, roots, existing, self.wanted).await?;
+            return some_failed(failed + self.failures.len());
+        }
         let destination = Destination::open(folder)?;
         let watch = self.watch("received");
         let began = Instant::now();
         let existing = policy(existing, &watch);
         let client = self.context.remote.client().await?;
-        let transfers = transfers(client, connections).existing(existing).observer(watch.clone());
+        let transfers = transfers(client, self.connections, self.wanted).existing(existing).observer(watch.clone());
         let outcome = transfers.cancel(self.context.cancel.clone()).get(destination, roots).await;
         finish(&watch, outcome, began)
+    }
+
+    /// What was named is left out by its name, too.
+    fn is_wanted(&self, remote: &RemotePath, kind: EntryKind) -> bool {
+        let name = remote.name().and_then(|name| RemotePath::root().join(name).ok());
+        self.wanted.as_ref().zip(name).is_none_or(|(wanted, name)| wanted.admits(&name, kind))
+    }
+
+    fn say_failures(&self) {
+        self.failures.iter().for_each(|failure| self.context.output.failure(failure));
     }
 
     fn watch(&self, verb: &'static str) -> Arc<Watch> {
@@ -78,10 +116,21 @@ impl<'a, 'b> Many<'a, 'b> {
     }
 }
 
-fn transfers(client: &mut Client, connections: ConnectionsArg) -> Transfers<'_> {
-    let transfers = Transfers::new(client);
-    match connections.connections {
-        Some(connections) => transfers.connections(connections.into()),
+/// Whether all could be planned; who could not has been said.
+fn some_failed(failed: usize) -> Result<(), Failure> {
+    match failed {
+        0 => Ok(()),
+        failed => Err(Failure::SomeFailed { failed, all: failed }),
+    }
+}
+
+fn transfers(client: &mut Client, connections: Option<u8>, wanted: Option<Wanted>) -> Transfers<'_> {
+    let mut transfers = Transfers::new(client);
+    if let Some(connections) = connections {
+        transfers = transfers.connections(connections.into());
+    }
+    match wanted {
+        Some(wanted) => transfers.filter(Box::new(wanted)),
         None => transfers,
     }
 }
@@ -89,6 +138,10 @@ fn transfers(client: &mut Client, connections: ConnectionsArg) -> Transfers<'_> 
 /// Says how it ended. Who failed has been said.
 fn finish(watch: &Watch, outcome: Result<Summary, ClientError>, began: Instant) -> Result<(), Failure> {
     watch.close();
+    if outcome.is_err() {
+        // What ends the transfer is not all that happened.
+        watch.say_only();
+    }
     let only = watch.take_only_failure();
     let summary = watch.finish(began.elapsed());
     outcome?;

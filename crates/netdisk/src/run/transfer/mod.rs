@@ -1,8 +1,11 @@
-//! put, get, cat: of one file ([`single`]), of several and of trees ([`many`]), to standard output ([`cat`]).
+//! put, get, cat: of one file ([`single`]), of several and of trees ([`many`]), to standard output ([`mod@cat`]); or only said
+//! ([`dry`]). What of trees is wanted is in [`wanted`].
 
 mod cat;
+mod dry;
 mod many;
 mod single;
+mod wanted;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +15,7 @@ use netdisk_model::{Entry, EntryKind, RemotePath};
 use netdisk_protocol::FaultCode;
 
 pub(super) use self::cat::cat;
+use self::wanted::IgnoreFiles;
 use super::{Context, join};
 
 use crate::command::{ExistingArg, GetArgs, PutArgs};
@@ -26,10 +30,10 @@ pub(super) async fn remote_kind(context: &mut Context<'_>, path: &RemotePath) ->
 }
 
 async fn remote_entry(context: &mut Context<'_>, path: &RemotePath) -> Result<Option<Entry>, Failure> {
-    match context.remote.client().await?.stat(path).await {
+    match context.remote.repeat(async |client| client.stat(path).await).await {
         Ok(entry) => Ok(Some(entry)),
-        Err(ClientError::Fault(fault)) if fault.code == FaultCode::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(Failure::Client(ClientError::Fault(fault))) if fault.code == FaultCode::NotFound => Ok(None),
+        Err(failure) => Err(failure),
     }
 }
 
@@ -43,8 +47,12 @@ fn split_target(paths: &[String]) -> (&[String], Option<&str>) {
 
 pub(super) async fn put(context: &mut Context<'_>, args: PutArgs) -> Result<(), Failure> {
     let (sources, target) = split_target(&args.paths);
+    if args.select.dry_run && sources.iter().any(|source| source == STREAM) {
+        return Err(Failure::usage("what comes from standard input is known when it has come: no --dry-run"));
+    }
     let target_path = context.remote.resolve(target.unwrap_or(""))?;
     let existing = args.existing.or(context.remote.defaults().put_existing).unwrap_or(ExistingArg::Overwrite);
+    let connections = args.connections.connections.or(context.remote.defaults().connections);
     let into = match target {
         None => true,
         Some(typed) => {
@@ -58,10 +66,12 @@ pub(super) async fn put(context: &mut Context<'_>, args: PutArgs) -> Result<(), 
     };
     if let [source] = sources
         && !(args.recursive && Path::new(source).is_dir())
+        && !args.select.dry_run
     {
         return single::put_one(context, source, place(source)?, existing).await;
     }
-    let mut many = many::Many::new(context, args.recursive);
+    let ignore_files = if args.no_ignore { IgnoreFiles::Unread } else { IgnoreFiles::Heeded };
+    let mut many = many::Many::new(context, args.recursive, connections, &args.select, ignore_files)?;
     let mut roots = Vec::new();
     for source in sources {
         let local = PathBuf::from(source);
@@ -72,7 +82,7 @@ pub(super) async fn put(context: &mut Context<'_>, args: PutArgs) -> Result<(), 
         };
         roots.extend(many.took(root));
     }
-    many.put(roots, existing, args.connections).await
+    many.put(roots, existing).await
 }
 
 /// The name that a local file has on the server.
@@ -99,6 +109,7 @@ fn canonical(path: &Path) -> Result<PathBuf, Failure> {
 pub(super) async fn get(context: &mut Context<'_>, args: GetArgs) -> Result<(), Failure> {
     let (sources, target) = split_target(&args.paths);
     let existing = args.existing.or(context.remote.defaults().get_existing).unwrap_or(ExistingArg::Ask);
+    let connections = args.connections.connections.or(context.remote.defaults().connections);
     if target == Some(STREAM) {
         return cat::cat_all(context, sources).await;
     }
@@ -106,6 +117,7 @@ pub(super) async fn get(context: &mut Context<'_>, args: GetArgs) -> Result<(), 
     let into = sources.len() > 1 || target_path.is_dir() || target.is_some_and(|target| target.ends_with('/'));
     if let [source] = sources
         && !args.recursive
+        && !args.select.dry_run
     {
         let path = context.remote.resolve(source)?;
         // The name is that of the request, not of the reply: one component, and nothing that climbs.
@@ -113,7 +125,7 @@ pub(super) async fn get(context: &mut Context<'_>, args: GetArgs) -> Result<(), 
         return single::get_one(context, path, local, existing).await;
     }
     let (folder, name) = if into { (target_path, None) } else { parent_and_name(&target_path)? };
-    let mut many = many::Many::new(context, args.recursive);
+    let mut many = many::Many::new(context, args.recursive, connections, &args.select, IgnoreFiles::Unread)?;
     let mut roots = Vec::new();
     for source in sources {
         let root = many.resolve(source).map(|remote| {
@@ -128,7 +140,7 @@ pub(super) async fn get(context: &mut Context<'_>, args: GetArgs) -> Result<(), 
             root.and_then(|root| root.map_err(|error| ClientError::BadPath { name: source.clone(), error }.into()));
         roots.extend(many.took(root));
     }
-    many.get(&folder, roots, existing, args.connections).await
+    many.get(&folder, roots, existing).await
 }
 
 /// Where something new goes: a folder that is there, and a name in it.

@@ -76,7 +76,9 @@ pub(super) async fn get_one(
         Err(_) => None,
     };
     let newer = match (existing, standing) {
-        (ExistingArg::Newer, Some(standing)) => context.remote.client().await?.stat(&path).await?.modified > standing,
+        (ExistingArg::Newer, Some(standing)) => {
+            context.remote.repeat(async |client| client.stat(&path).await).await?.modified > standing
+        }
         _ => true,
     };
     let Decision { existing, numbered } = match decide(existing, standing, |_| newer, &shown)? {

@@ -11,8 +11,9 @@ use serde_json::json;
 
 use crate::escape::escape;
 use crate::failure::Failure;
+use crate::job::Now;
 use crate::output::Output;
-use crate::progress::{file_style, whole_style};
+use crate::progress::{file_style, line_style, whole_style};
 
 /// Redraws a second: smooth to the eye, nothing beside the transfer.
 const REDRAWS_PER_SEC: u8 = 10;
@@ -46,6 +47,8 @@ struct State {
     told: HashMap<PathBuf, Instant>,
     /// The first failure, as long as it is all that has happened.
     only: Option<Failure>,
+    /// Whether the line of the whole says why it waits.
+    is_waiting: bool,
 }
 
 impl Watch {
@@ -111,7 +114,7 @@ impl Watch {
     }
 
     /// What failed first is said once something else happens.
-    fn say_only(&self) {
+    pub(super) fn say_only(&self) {
         let only = self.state().only.take();
         if let Some(only) = only {
             self.aside(|| self.output.failure(&only));
@@ -149,7 +152,30 @@ impl Watch {
         self.aside(|| self.output.failure(&failure));
     }
 
+    /// Something moves: nothing waits any more.
+    fn goes_on(&self) {
+        let (was_waiting, has_size) = {
+            let mut state = self.state();
+            (std::mem::take(&mut state.is_waiting), state.found.0 > 0)
+        };
+        if let (true, Some(Bars { whole, .. })) = (was_waiting, &self.bars) {
+            whole.set_style(whole_style(has_size));
+            self.show_whole();
+        }
+    }
+
     fn show_whole(&self) {
+        if let Some(job) = self.output.job() {
+            let State { summary, found, .. } = &*self.state();
+            let settled = summary.files + summary.left_out + summary.failed;
+            job.show(|now| {
+                *now = Now {
+                    name: format!("{settled}/{} files", found.0.max(settled)),
+                    progress: Some(Progress { position: summary.bytes, size: Some(found.1).filter(|size| *size > 0) }),
+                    phase: None,
+                };
+            });
+        }
         let Some(Bars { whole, .. }) = &self.bars else { return };
         let state = self.state();
         let Summary { files, bytes, left_out, failed, .. } = state.summary;
@@ -163,19 +189,22 @@ impl Watch {
 
 impl TransfersObserver for Watch {
     fn wants_totals(&self) -> bool {
-        self.bars.is_some()
+        self.bars.is_some() || self.output.job().is_some()
     }
 
     fn found(&self, files: u64, bytes: u64) {
         let mut state = self.state();
-        state.found = (state.found.0 + files, state.found.1 + bytes);
+        state.found = (state.found.0 + files, state.found.1.saturating_add(bytes));
         if let Some(Bars { whole, .. }) = &self.bars {
-            whole.set_style(whole_style(true));
             whole.set_length(state.found.1);
+            if !state.is_waiting {
+                whole.set_style(whole_style(true));
+            }
         }
     }
 
     fn began(&self, item: Item<'_>, size: u64) {
+        self.goes_on();
         if self.output.is_json() {
             self.output.note("", json!({"event": "start", "name": item.remote, "size": size}));
         }
@@ -189,6 +218,11 @@ impl TransfersObserver for Watch {
     }
 
     fn progress(&self, item: Item<'_>, progress: Progress) {
+        self.goes_on();
+        if let Some(job) = self.output.job() {
+            let name = escape(item.remote.as_str()).into_owned();
+            job.show(|now| *now = Now { name, progress: Some(progress), phase: None });
+        }
         let mut state = self.state();
         if let Some(bar) = state.large.get(item.local) {
             // A retry counts from the start again; what has been shown as done stays shown.
@@ -208,6 +242,7 @@ impl TransfersObserver for Watch {
     }
 
     fn ended(&self, item: Item<'_>, end: &End) {
+        self.goes_on();
         self.say_only();
         {
             let mut state = self.state();
@@ -231,11 +266,18 @@ impl TransfersObserver for Watch {
     }
 
     fn waiting(&self, reason: &str, delay: Duration) {
+        if let Some(job) = self.output.job() {
+            let text = format!("waiting {:.1} s: {}", delay.as_secs_f64(), escape(reason));
+            job.show(|now| now.phase = Some(text));
+        }
         if self.output.is_json() {
             let event = json!({"event": "waiting", "reason": reason, "seconds": delay.as_secs_f64()});
             self.output.note("", event);
         }
         if let Some(Bars { whole, .. }) = &self.bars {
+            self.state().is_waiting = true;
+            // The whole line: the reason says what to do.
+            whole.set_style(line_style());
             whole.set_message(format!("waiting {:.1} s: {}", delay.as_secs_f64(), escape(reason)));
         }
     }
