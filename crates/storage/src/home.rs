@@ -78,9 +78,16 @@ pub trait Home: Debug + Send + Sync {
         one_by_one(self, files).await
     }
 
-    /// Stores a file whose content, of this digest, another file of the home has: as a copy of that, which is read and
+    /// Says of which of these sizes in bytes a file of the home may be known, each once, in ascending order: whether
+    /// [`Home::store_known`] is worth a try, before anybody has hashed anything.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    async fn known_sizes(&self, sizes: &[u64]) -> Result<Vec<u64>, StorageError>;
+
+    /// Stores a file whose content, of this digest, another file of the home has: as a clone of that, which is read and
     /// compared. `None` where no file is known to have it, or it is shorter than [`KNOWN_LEN_MIN`]: then it must be
-    /// uploaded. Its size must be known.
+    /// uploaded. Its size must be known. No other home is looked at.
     ///
     /// # Errors
     /// As [`Home::begin_upload`] and [`PartialFile::commit`].

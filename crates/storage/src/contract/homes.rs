@@ -200,39 +200,6 @@ laws! {
         assert_eq!((usage.bytes, usage.files), (5, 2));
     }
 
-    /// Of the same user alone, and only as long as something has it; what is short is not looked for.
-    known_content_is_stored_again_without_being_sent(store) {
-        let home = home(&store).await;
-        let other = store.register(&user("bob"), password()).await.expect("a new account").home;
-        let content = vec![b'k'; usize::try_from(KNOWN_LEN_MIN).expect("short")];
-        let digest = Digest::of(&content);
-        let announced = |at: &str, existing, size| UploadSpec { size: Some(size), modified: Some(7), ..spec(at, existing) };
-        let known = |at, existing| announced(at, existing, KNOWN_LEN_MIN);
-        put(&other, "/theirs", &content).await;
-        assert_eq!(home.store_known(known("/f", Existing::Replace), digest).await.expect("asked"), None);
-        put(&home, "/g", &content).await;
-        let stored = home.store_known(known("/f", Existing::Refuse), digest).await.expect("asked").expect("known");
-        assert_eq!((stored.size, stored.digest), (KNOWN_LEN_MIN, digest));
-        assert_eq!(home.stat(&path("/f")).await.expect("stored").modified, 7);
-        assert!(get(&home, "/f").await.expect("stored") == content);
-        assert_refused!(home.store_known(known("/f", Existing::Refuse), digest).await, StorageError::Exists);
-        assert_refused!(home.store_known(known("/no/f", Existing::Refuse), digest).await, StorageError::NotFound);
-        let usage = home.usage().await.expect("counted");
-        assert_eq!((usage.bytes, usage.files), (2 * KNOWN_LEN_MIN, 2));
-        // Another digest, another size, nothing left that has it.
-        assert_eq!(home.store_known(known("/h", Existing::Refuse), Digest::of(b"")).await.expect("asked"), None);
-        let longer = announced("/h", Existing::Refuse, KNOWN_LEN_MIN + 1);
-        assert_eq!(home.store_known(longer, digest).await.expect("asked"), None);
-        home.remove(&path("/f"), Removal::Single).await.expect("removed");
-        home.remove(&path("/g"), Removal::Single).await.expect("removed");
-        assert_eq!(home.store_known(known("/h", Existing::Refuse), digest).await.expect("asked"), None);
-        let short = &content[1..];
-        put(&home, "/short", short).await;
-        let wanted = announced("/h", Existing::Refuse, KNOWN_LEN_MIN - 1);
-        assert_eq!(home.store_known(wanted, Digest::of(short)).await.expect("asked"), None);
-        assert_eq!(names(&home, "/", Depth::Tree).await, ["/short"]);
-    }
-
     /// One that exists, and nothing but a file or nothing at the path.
     uploads_need_a_directory(store) {
         let home = home(&store).await;

@@ -20,7 +20,7 @@ macro_rules! storage_contract {
         $crate::storage_contract! { $open;
             registration_makes_an_empty_home, a_name_is_taken_once, weak_passwords_are_refused,
             refusals_do_not_say_which_half_was_wrong, tokens_work_until_revoked, tokens_are_their_users_alone, kept_logins_are_listed_and_revoked, an_invitation_serves_once,
-            homes_are_apart, all_sizes_come_back, an_upload_overwrites, whole_files_are_stored_in_their_order, known_content_is_stored_again_without_being_sent, what_was_opened_stays_as_it_was,
+            homes_are_apart, all_sizes_come_back, an_upload_overwrites, whole_files_are_stored_in_their_order, what_was_opened_stays_as_it_was,
             create_refuses_what_stands, of_two_creates_one_wins, of_two_uploads_the_last_commit_wins,
             a_wrong_digest_stores_nothing, a_wrong_size_stores_nothing, an_unknown_size_is_settled_by_the_end,
             a_dropped_upload_stores_nothing, an_interrupted_upload_goes_on_where_it_was,
@@ -33,7 +33,10 @@ macro_rules! storage_contract {
             a_quota_is_reserved_when_an_upload_begins, an_overwrite_counts_the_difference, overwrites_at_once_count_their_differences,
             a_quota_holds_for_files_and_unknown_sizes, what_is_over_a_lower_limit_may_shrink, what_fails_gives_its_reservation_back, files_are_copied,
             trees_are_copied, a_copy_counts, accounts_are_listed, another_password_ends_tokens,
-            a_disabled_account_is_refused
+            a_disabled_account_is_refused,
+            known_content_is_stored_again_without_being_sent, a_clone_stays_whatever_becomes_of_its_source,
+            known_content_replaces_what_stands_there, only_what_is_there_is_known, sizes_are_known_of_what_is_there,
+            what_another_user_has_is_not_known, known_content_counts_as_an_upload_does
         }
     };
     ($open:expr; $($law:ident),*) => {$(
@@ -154,9 +157,11 @@ macro_rules! laws {
 mod accounts;
 mod copies;
 mod homes;
+mod known;
 mod quotas;
 
 pub use self::accounts::*;
 pub use self::copies::*;
 pub use self::homes::*;
+pub use self::known::*;
 pub use self::quotas::*;

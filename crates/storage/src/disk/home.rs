@@ -167,6 +167,10 @@ impl Home for DiskHome {
         whole::store(&self.0, files).await
     }
 
+    async fn known_sizes(&self, sizes: &[u64]) -> Result<Vec<u64>, StorageError> {
+        known::sizes(&self.0, sizes).await
+    }
+
     async fn store_known(&self, spec: UploadSpec, digest: Digest) -> Result<Option<Stored>, StorageError> {
         known::store(&self.0, spec, digest).await
     }

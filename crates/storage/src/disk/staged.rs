@@ -1,7 +1,7 @@
 //! A file in staging on its way into the tree: written, hashed, and handed in to get its name.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::sync::Arc;
 
 use netdisk_model::Digest;
@@ -242,6 +242,30 @@ impl Staged {
         if read == len { Ok(()) } else { Err(StorageError::Changed) }
     }
 
+    /// Takes over the whole content of another file by sharing its blocks: nothing is copied, and what is written to either
+    /// later is its own. Gives how many bytes it has then; none where the file system cannot do that. Blocks.
+    pub(super) fn share_blocks(&mut self, source: &File) -> Result<u64, StorageError> {
+        if rustix::fs::ioctl_ficlone(&self.file, source).is_err() {
+            // Whatever it was, a copy will show it.
+            return Ok(0);
+        }
+        let len = self.file.metadata()?.len();
+        self.reservation.written(len);
+        Ok(len)
+    }
+
+    /// Copies the next `len` bytes of another file, within the kernel where that can; gives how many there were. Blocks.
+    pub(super) fn copy_from(&mut self, source: &File, len: u64) -> Result<u64, StorageError> {
+        let copied = io::copy(&mut source.take(len), &mut self.file)?;
+        self.reservation.written(copied);
+        Ok(copied)
+    }
+
+    /// What it holds was put there without being read: goes back to its start. Blocks.
+    pub(super) fn rewind(&mut self) -> Result<(), StorageError> {
+        Ok(self.file.rewind()?)
+    }
+
     /// Compares the digest and hands the file in to get its name; `done` is told what came of it. Blocks.
     pub(super) fn commit(self: Box<Self>, claimed: Digest, done: Done) {
         let committer = self.home.committer.clone();
@@ -279,7 +303,7 @@ impl Staged {
 
     fn seal(&mut self, claimed: Digest) -> Result<(FileRow, bool), StorageError> {
         let digest = Digest::from(self.hash.finalize());
-        if digest != claimed {
+        if digest != claimed && !sabotage::is(Sabotage::IgnoreDigest) {
             // The prefix may be wrong: whoever resumes it next would fail as well.
             if let Some((theirs, name)) = &self.copied_from {
                 staging::give_up(&self.home.staging, theirs, name)?;

@@ -1,6 +1,6 @@
 //! One user's tree in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -263,6 +263,13 @@ impl Home for MemoryHome {
         let content = key.as_ref().and_then(|key| lock(&self.shared.kept).remove(key)).unwrap_or_default();
         let room = spec.size.unwrap_or(0).max(replaced.unwrap_or(0));
         Ok(Box::new(MemoryPartialFile { shared: self.shared.clone(), key, content, spec, promised, room }))
+    }
+
+    async fn known_sizes(&self, sizes: &[u64]) -> Result<Vec<u64>, StorageError> {
+        let tree = lock(&self.shared.tree);
+        let files = tree.values().filter_map(|node| node.file.as_ref()).map(|(content, _)| content.len() as u64);
+        let known = files.filter(|size| *size >= KNOWN_LEN_MIN && sizes.contains(size));
+        Ok(known.collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     async fn store_known(&self, spec: UploadSpec, digest: Digest) -> Result<Option<Stored>, StorageError> {
