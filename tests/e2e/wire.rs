@@ -53,40 +53,6 @@ async fn requests_stuck_together_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn content_that_is_there_is_stored_again_without_a_body() {
-    let server = TestServer::plaintext().await;
-    let content = vec![7; 1_048_576];
-    let digest = Digest::of(&content).to_string();
-    let reuse = |id: u64, path: &str| json!({"id": id, "type": "reuse", "path": path, "size": content.len(), "digest": digest, "create": true});
-    let mut other = Raw::registered(&server, "bob").await;
-    let mut raw = Raw::registered(&server, "alice").await;
-    other.send(&json!({"id": 2, "type": "upload", "path": "/theirs", "body": "now"})).await;
-    for chunk in content.chunks(262_144) {
-        other.write(&data(chunk)).await;
-    }
-    other.write(&end(2, &content)).await;
-    assert_eq!(other.recv().await["type"], "stored");
-    // What another user has is as unknown as what nobody has.
-    raw.send(&reuse(2, "/f")).await;
-    let foreign = raw.recv().await;
-    let mut unknown = reuse(3, "/f");
-    unknown["digest"] = json!(Digest::of(b"nobody's").to_string());
-    raw.send(&unknown).await;
-    let absent = raw.recv().await;
-    assert_eq!((&foreign["type"], &foreign["code"]), (&json!("fault"), &json!("not_found")));
-    assert_eq!((&foreign["code"], &foreign["message"]), (&absent["code"], &absent["message"]));
-    other.send(&reuse(3, "/mine")).await;
-    let stored = other.recv().await;
-    assert_eq!((&stored["type"], &stored["digest"]), (&json!("stored"), &json!(digest)));
-    other.send(&reuse(4, "/mine")).await;
-    assert_eq!(other.recv().await["code"], "exists");
-    other.send(&reuse(5, "/../x")).await;
-    assert_eq!(other.recv().await["code"], "bad_path");
-    other.assert_alive().await;
-    assert!(std::fs::read(server.files("bob").join("mine")).expect("stored") == content);
-}
-
-#[tokio::test]
 async fn requests_sent_during_a_download_wait_for_its_end() {
     let server = TestServer::plaintext().await;
     let mut raw = Raw::registered(&server, "alice").await;

@@ -60,6 +60,11 @@ pub enum Reply {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         entry: Option<Entry>,
     },
+    /// To `known`.
+    Known {
+        /// Those of the sizes of which there are files, each once.
+        sizes: Vec<u64>,
+    },
     /// To `upload` and `reuse`: stored and on disk.
     Stored {
         /// Length in bytes.

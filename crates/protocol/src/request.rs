@@ -39,7 +39,7 @@ pub struct AnnouncedLimits {
     pub window: usize,
 }
 
-/// The feature of a server that knows [`Request::Reuse`].
+/// The feature of a server that knows [`Request::Known`] and [`Request::Reuse`].
 pub const REUSE: &str = "reuse";
 
 impl AnnouncedLimits {
@@ -216,6 +216,11 @@ pub enum Request {
         /// When the body begins.
         #[serde(default)]
         body: BodyStart,
+    },
+    /// Of which sizes the user has files that [`Request::Reuse`] may find.
+    Known {
+        /// In bytes.
+        sizes: Vec<u64>,
     },
     /// Stores a file whose content the user has in another one already; nothing of it travels.
     Reuse {

@@ -124,10 +124,12 @@ fn samples() -> Vec<Sample> {
         sample("quota-reply", Numbered::new(12, Reply::Quota(Usage { bytes: 5, files: 1, limits }))),
         sample("upload", Numbered::new(9, upload)),
         sample("upload-ready", Numbered::new(9, Reply::Ready { offset: 0, entry: None })),
+        sample("known", Numbered::new(16, Request::Known { sizes: vec![1_048_576, 3_145_728] })),
+        sample("known-reply", Numbered::new(16, Reply::Known { sizes: vec![1_048_576] })),
         sample(
             "reuse",
             Numbered::new(
-                16,
+                17,
                 Request::Reuse {
                     path: path("/b.bin").into(),
                     size: 1_048_576,

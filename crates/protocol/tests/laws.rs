@@ -156,6 +156,7 @@ fn any_request() -> impl Strategy<Value = Request> {
         (any_path(), any::<u64>(), any::<[u8; 32]>(), any::<bool>()).prop_map(|(path, size, digest, create)| {
             Request::Reuse { path: path.into(), size, digest: digest.into(), modified: Some(-1), create }
         }),
+        proptest::collection::vec(any::<u64>(), 0..9).prop_map(|sizes| Request::Known { sizes }),
         Just(Request::Quota),
         Just(Request::Sessions),
         ".{0,40}".prop_map(|session| Request::Revoke { session }),

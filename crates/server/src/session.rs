@@ -157,6 +157,7 @@ impl Session {
                     Err(fault) => Err(fault),
                 }
             }
+            Request::Known { sizes } => connection.keep_alive(self.known(&sizes)).await?,
             Request::Reuse { path, size, digest, modified, create } => {
                 let spec =
                     |path| UploadSpec { path, size: Some(size), modified, existing: existing(!create), resume: None };
@@ -269,6 +270,11 @@ impl Session {
             Err(fault) => reply(connection, id, Err(fault)).await?,
         }
         Ok(Next::Request)
+    }
+
+    async fn known(&self, sizes: &[u64]) -> Result<Reply, Fault> {
+        let known = self.account.home.known_sizes(sizes).await;
+        known.map(|sizes| Reply::Known { sizes }).map_err(|error| refusal::of_storage(&RemotePath::root(), &error))
     }
 
     async fn reuse(&self, spec: UploadSpec, digest: Digest) -> Result<Reply, Fault> {
