@@ -8,6 +8,8 @@ use netdisk_protocol::{Connection, ConnectionError, Fault, Incoming, Numbered, O
 use crate::caps::{ListingTally, excerpt};
 use crate::dial::{Redial, Stream};
 use crate::error::ClientError;
+use crate::offer::Offer;
+use crate::reuse::Reuse;
 
 /// A user's connection to their home. Requests go one after the other; a fault leaves it usable, an error of which
 /// [`ClientError::ends_connection`] says so does not.
@@ -28,10 +30,12 @@ pub struct Client {
     token: Option<Token>,
     redial: Option<Redial>,
     last_id: u64,
-    /// Requests that may be under way at once, as the server announced it.
-    window: usize,
+    /// What the server announced.
+    offer: Offer,
     /// It was left in the middle of something.
     is_given_up: bool,
+    /// Whether content that the server has is sent nevertheless.
+    pub(crate) reuse: Reuse,
 }
 
 /// The way to another connection of the same user.
@@ -79,16 +83,24 @@ impl Client {
         redial: Option<Redial>,
         last_id: u64,
     ) -> Self {
-        Self { connection, user, token, redial, last_id, window: 1, is_given_up: false }
+        Self {
+            connection,
+            user,
+            token,
+            redial,
+            last_id,
+            offer: Offer::of(None, &[]),
+            is_given_up: false,
+            reuse: Reuse::default(),
+        }
     }
 
-    /// With the window that the server announced.
-    pub(crate) fn with_window(self, window: usize) -> Self {
-        Self { window, ..self }
+    pub(crate) fn with_offer(self, offer: Offer) -> Self {
+        Self { offer, ..self }
     }
 
-    pub(crate) fn window(&self) -> usize {
-        self.window
+    pub(crate) fn offer(&self) -> Offer {
+        self.offer
     }
 
     /// What it takes to send and to receive at once: both halves, and the last id that was given.
@@ -333,10 +345,10 @@ impl Client {
     /// Dials and logs in again in place of a connection that broke.
     pub(crate) async fn reconnect(&mut self) -> Result<(), ClientError> {
         let Some(redial) = &self.redial else { return Err(ConnectionError::Closed.into()) };
-        let Client { connection, last_id, window, .. } = redial.dial(&self.user).await?;
+        let Client { connection, last_id, offer, .. } = redial.dial(&self.user).await?;
         self.connection = connection;
         self.last_id = last_id;
-        self.window = window;
+        self.offer = offer;
         self.is_given_up = false;
         Ok(())
     }

@@ -23,6 +23,7 @@ use crate::caps::excerpt;
 use crate::client::Client;
 use crate::endpoint::Endpoint;
 use crate::error::ClientError;
+use crate::offer::Offer;
 use crate::tap::Tap;
 use crate::trust::{PinVerifier, Trust, system_config};
 
@@ -84,9 +85,9 @@ pub async fn dial_observed(
         if let Some(observer) = &observer {
             connection.observe(observer);
         }
-        let window = greet(&mut connection).await.map_err(|error| odd(endpoint, trust, error))?;
+        let offer = greet(&mut connection).await.map_err(|error| odd(endpoint, trust, error))?;
         let way = Way { endpoint: endpoint.clone(), trust: *trust, observer };
-        Ok(Door { connection, way: Some(way), window })
+        Ok(Door { connection, way: Some(way), offer })
     })
     .await
 }
@@ -105,8 +106,8 @@ pub async fn dial_observed(
 /// [`ClientError::Connection`], or the server's fault.
 pub async fn greet_over<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(stream: S) -> Result<Door, ClientError> {
     let mut connection = Connection::new(Box::new(stream) as Box<dyn Stream>, FRAME_TIMEOUT);
-    let window = greet(&mut connection).await?;
-    Ok(Door { connection, way: None, window })
+    let offer = greet(&mut connection).await?;
+    Ok(Door { connection, way: None, offer })
 }
 
 /// Asks a server for its key, for a person or a policy to decide about. Nothing of the protocol is sent.
@@ -206,13 +207,13 @@ fn no_tls(endpoint: &Endpoint, error: impl fmt::Display) -> ClientError {
     ClientError::NotNetdisk { endpoint: endpoint.clone(), reason }
 }
 
-/// Exchanges hellos; gives the window that the server announces.
-async fn greet(connection: &mut Connection<Box<dyn Stream>>) -> Result<usize, ConnectionError> {
+/// Exchanges hellos; gives what the server announces.
+async fn greet(connection: &mut Connection<Box<dyn Stream>>) -> Result<Offer, ConnectionError> {
     let software = concat!("netdisk/", env!("CARGO_PKG_VERSION")).to_owned();
     let hello = Greeting::Hello { version: VERSION, software, limits: None, features: Vec::new() };
     connection.send(&hello).await?;
     match connection.recv::<Greeting>().await?.ok_or(ConnectionError::Closed)? {
-        Greeting::Hello { version: VERSION, limits, .. } => Ok(limits.map_or(1, |limits| limits.window)),
+        Greeting::Hello { version: VERSION, limits, features, .. } => Ok(Offer::of(limits, &features)),
         Greeting::Hello { version, .. } => {
             Err(ConnectionError::NotAMessage(format!("version {version}, where {VERSION} was offered")))
         }
@@ -245,8 +246,7 @@ pub struct Door {
     connection: Connection<Box<dyn Stream>>,
     /// How to come here again.
     way: Option<Way>,
-    /// Requests that may be under way at once.
-    window: usize,
+    offer: Offer,
 }
 
 impl Door {
@@ -339,7 +339,7 @@ impl Door {
             Reply::Welcome { user, token } if reply.id == id && user == *who => {
                 self.connection.admit();
                 let redial = self.way.zip(token.clone().or(used)).map(|(way, token)| Redial { way, token });
-                Ok(Client::new(self.connection, user, token, redial, id).with_window(self.window))
+                Ok(Client::new(self.connection, user, token, redial, id).with_offer(self.offer))
             }
             Reply::Fault(fault) => {
                 // The refusal is what matters; how the farewell goes does not.

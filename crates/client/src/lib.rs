@@ -5,6 +5,7 @@
 //! - [`Client`]: one method for each request.
 //! - [`put`], [`get`]: the transfer engine, with [`Observer`] for whoever wants to watch.
 //! - [`Transfers`]: many files at once, trees too, and [`TransfersObserver`] beside them.
+//! - [`Reuse`]: content that the server has already, and copies.
 //! - [`Retry`], [`Client::repeat`]: going on after a lost connection.
 //! - [`Destination`]: a folder that nothing written through it leaves.
 //! - [`ClientError`]: what can go wrong.
@@ -37,11 +38,14 @@ mod endpoint;
 mod error;
 mod exchange;
 mod fetch;
+mod hashing;
 mod local;
 mod observer;
+mod offer;
 mod part_file;
 mod rest;
 mod retry;
+mod reuse;
 mod stamp;
 mod tap;
 mod transfer;
@@ -58,6 +62,7 @@ pub use fetch::get;
 pub use local::modified_ms;
 pub use observer::{Observer, Progress, Unobserved};
 pub use retry::Retry;
+pub use reuse::Reuse;
 pub use transfer::{GetTarget, OnExisting, Outcome, PutSource, put};
 pub use transfers::{
     Ask, End, Existing, Filter, GetRoot, Item, LeftOut, PutRoot, Summary, Transfers, TransfersObserver, numbered,

@@ -16,6 +16,7 @@ use crate::exchange::Stored;
 use crate::local::{ReaderSource, modified_ms};
 use crate::observer::Observer;
 use crate::retry::Retry;
+use crate::reuse::{Announced, Put};
 use crate::stamp::{Links, Stamp, open_regular};
 
 /// What happens to a file that stands where another goes.
@@ -70,7 +71,7 @@ pub enum GetTarget {
 /// use netdisk_client::Outcome;
 /// use netdisk_model::Digest;
 ///
-/// let empty = Outcome { size: 0, digest: Digest::of(b"") };
+/// let empty = Outcome { size: 0, digest: Digest::of(b""), reused: false };
 /// assert_eq!(empty.digest, Digest::of(b""));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +80,8 @@ pub struct Outcome {
     pub size: u64,
     /// Its digest, computed at both ends and equal.
     pub digest: Digest,
+    /// Whether nothing of it travelled: the server had the content in another file of the user.
+    pub reused: bool,
 }
 
 /// Stores `source` at `path`. When `cancel` is cancelled, the server is told and keeps what it had.
@@ -127,11 +130,12 @@ pub async fn put(
         let opened = run_blocking(move || open_regular(&opened, Links::Follow)).await;
         let (file, metadata) = opened.map_err(ClientError::local(&local))?;
         let stamp = Stamp::of(&metadata);
+        let announced = Announced::of(&file, stamp, &local).map_err(ClientError::local(&local))?;
         let request = request(Some(stamp.size), modified_ms(&metadata), stamp.resume_key());
         let source = ReaderSource::of_file(file, stamp, local.clone(), observer);
         let mut source = source.map_err(ClientError::local(&local))?;
-        let error = match client.upload(request, &mut source, cancel).await {
-            Ok(stored) => return Ok(stored.into()),
+        let error = match client.store(request, announced, &mut source, observer, cancel).await {
+            Ok(Put { stored, reused }) => return Ok(Outcome { reused, ..stored.into() }),
             Err(error) => source.failure_or(error),
         };
         match error {
@@ -146,6 +150,6 @@ pub async fn put(
 
 impl From<Stored> for Outcome {
     fn from(stored: Stored) -> Self {
-        Self { size: stored.size, digest: stored.digest }
+        Self { size: stored.size, digest: stored.digest, reused: false }
     }
 }

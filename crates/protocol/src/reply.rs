@@ -59,6 +59,9 @@ pub enum Reply {
         /// To `download`: the file.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         entry: Option<Entry>,
+        /// To `upload`: there are files of its size that [`crate::Request::Reuse`] may find.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        known: bool,
     },
     /// To `known`.
     Known {

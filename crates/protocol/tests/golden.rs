@@ -123,7 +123,8 @@ fn samples() -> Vec<Sample> {
         sample("quota", Numbered::new(12, Request::Quota)),
         sample("quota-reply", Numbered::new(12, Reply::Quota(Usage { bytes: 5, files: 1, limits }))),
         sample("upload", Numbered::new(9, upload)),
-        sample("upload-ready", Numbered::new(9, Reply::Ready { offset: 0, entry: None })),
+        sample("upload-ready", Numbered::new(9, Reply::Ready { offset: 0, entry: None, known: false })),
+        sample("upload-ready-known", Numbered::new(9, Reply::Ready { offset: 0, entry: None, known: true })),
         sample("known", Numbered::new(16, Request::Known { sizes: vec![1_048_576, 3_145_728] })),
         sample("known-reply", Numbered::new(16, Reply::Known { sizes: vec![1_048_576] })),
         sample(
@@ -151,7 +152,10 @@ fn samples() -> Vec<Sample> {
                 Request::Download { path: path("/a.txt").into(), offset: 3, version: Some(version.clone()) },
             ),
         ),
-        sample("download-ready", Numbered::new(10, Reply::Ready { offset: 0, entry: Some(file("/a.txt", time)) })),
+        sample(
+            "download-ready",
+            Numbered::new(10, Reply::Ready { offset: 0, entry: Some(file("/a.txt", time)), known: false }),
+        ),
         sample("body-end", Numbered::new(9, BodyPart::End { digest })),
         sample("body-abort", Numbered::new(9, BodyPart::Abort(cancelled))),
         sample("fault", Numbered::new(5, Reply::Fault(not_found))),

@@ -91,7 +91,7 @@ impl Session {
             Ok(opened) => opened,
             Err(fault) => return connection.feed_message(&Numbered::new(id, Reply::Fault(fault))).await,
         };
-        let ready = Reply::Ready { offset, entry: Some(file.entry().clone()) };
+        let ready = Reply::Ready { offset, entry: Some(file.entry().clone()), known: false };
         connection.feed_message(&Numbered::new(id, ready)).await?;
         let user = &self.account.user;
         let mut download = Download { path, file };

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use netdisk_model::{Digest, RemotePath, ResumeKey, Token};
+use netdisk_model::{RemotePath, ResumeKey, Token};
 use netdisk_protocol::limits::SMALL_LEN;
 use netdisk_protocol::{
     BodyStart, Claim, Connection, ConnectionError, Fault, FaultCode, Numbered, Reply, Request, Stop,
@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::commits::Commits;
 use crate::downloads::Wanted;
+use crate::known::Reused;
 use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT, STANDING_INTERVAL};
 use crate::listener::Server;
 use crate::listing::send_listing;
@@ -147,7 +148,7 @@ impl Session {
                 // A body that begins at once begins at the start.
                 let resume = resume.filter(|_| body == BodyStart::Wait);
                 let begin = self.begin_upload(path, size, modified, existing(!create), resume);
-                let upload = connection.keep_alive(begin).await?;
+                let upload = connection.keep_alive(self.with_hint(begin, size, body)).await?;
                 match recv_upload(connection, id, upload, body, &server.stop_bodies()).await? {
                     Ok((upload, claimed)) => {
                         let path = upload.path.clone();
@@ -159,12 +160,8 @@ impl Session {
             }
             Request::Known { sizes } => connection.keep_alive(self.known(&sizes)).await?,
             Request::Reuse { path, size, digest, modified, create } => {
-                let spec =
-                    |path| UploadSpec { path, size: Some(size), modified, existing: existing(!create), resume: None };
-                match path.check() {
-                    Ok(path) => connection.keep_alive(self.reuse(spec(path), digest)).await?,
-                    Err(error) => Err(refusal::of_path(error)),
-                }
+                let file = Reused { size, modified, existing: existing(!create) };
+                connection.keep_alive(self.reuse(path, file, digest)).await?
             }
             Request::Download { path, offset, version } => {
                 let wanted = Wanted { id, path, offset, version };
@@ -272,20 +269,6 @@ impl Session {
         Ok(Next::Request)
     }
 
-    async fn known(&self, sizes: &[u64]) -> Result<Reply, Fault> {
-        let known = self.account.home.known_sizes(sizes).await;
-        known.map(|sizes| Reply::Known { sizes }).map_err(|error| refusal::of_storage(&RemotePath::root(), &error))
-    }
-
-    async fn reuse(&self, spec: UploadSpec, digest: Digest) -> Result<Reply, Fault> {
-        let path = spec.path.clone();
-        match self.account.home.store_known(spec, digest).await {
-            Ok(Some(stored)) => Ok(self.stored(&path, stored)),
-            Ok(None) => Err(Fault::new(FaultCode::NotFound, "no file here is known to have this content")),
-            Err(error) => Err(refusal::of_creation(&path, &error)),
-        }
-    }
-
     async fn begin_upload(
         &self,
         path: Claim<RemotePath>,
@@ -301,7 +284,7 @@ impl Session {
     pub(crate) async fn begin(&self, spec: UploadSpec) -> Result<Upload, Fault> {
         let path = spec.path.clone();
         match self.account.home.begin_upload(spec).await {
-            Ok(partial) => Ok(Upload { path, partial }),
+            Ok(partial) => Ok(Upload { path, partial, known: false }),
             Err(error) => Err(refusal::of_creation(&path, &error)),
         }
     }

@@ -190,7 +190,7 @@ impl Staged {
 
     /// Whether dropping it takes its time: unlinking a large file does.
     pub(super) fn is_slow_to_drop(&self) -> bool {
-        self.at_drop != AtDrop::Leave
+        self.at_drop != AtDrop::Leave && self.written > 0
     }
 
     /// What was received before is not to be kept when this is dropped.

@@ -98,6 +98,10 @@ impl Drop for DiskPartialFile {
             (std::mem::replace(&mut self.state, State::Failed), tokio::runtime::Handle::try_current())
         {
             staged.end_promise();
+            if self.received == 0 {
+                // Nothing is kept of nothing.
+                staged.discard();
+            }
             // What can be resumed is free at once: whoever asked for it may be back already.
             if staged.is_slow_to_drop() {
                 drop(runtime.spawn_blocking(move || drop(staged)));

@@ -133,7 +133,7 @@ struct Getting {
 
 impl Work for Getting {
     async fn once(&self, client: &mut Client) -> Result<(), ClientError> {
-        let window = Window::new(client.window());
+        let window = Window::new(client.offer().window);
         let Halves { incoming, outgoing, last_id } = client.halves();
         let (to_ask, prepared) = mpsc::channel(1);
         let (to_recv, pending) = mpsc::channel(window.capacity());

@@ -143,7 +143,7 @@ impl Receiver<'_> {
         gathered: &mut usize,
     ) -> Result<Option<Landing>, ClientError> {
         let (from, entry) = match self.reply(id).await? {
-            Reply::Ready { offset: from, entry: Some(entry) } => (from, entry),
+            Reply::Ready { offset: from, entry: Some(entry), .. } => (from, entry),
             Reply::Fault(fault) => {
                 if fault.code == FaultCode::Corrupt
                     && let Some(kept) = kept
@@ -158,7 +158,7 @@ impl Receiver<'_> {
         let version = kept.as_ref().and_then(|kept| kept.entry().version.as_ref());
         let goes_on = from == offset && entry.version.as_ref() == version;
         if entry.path != taken.remote || entry.kind != EntryKind::File || from > 0 && !goes_on {
-            return Err(unexpected(&Reply::Ready { offset: from, entry: Some(entry) }));
+            return Err(unexpected(&Reply::Ready { offset: from, entry: Some(entry), known: false }));
         }
         if kept.is_none() && entry.size <= SMALL_LEN {
             return self.small(id, taken, entry, gathered).await;

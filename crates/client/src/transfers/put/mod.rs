@@ -1,6 +1,7 @@
 //! Many files up.
 //!
 //! - [`mod@find`]: what there is to send.
+//! - [`reuse`]: content that the server has, of which nothing is sent.
 //! - [`prepare`]: reads and hashes local files, a batch at a time.
 //! - [`send`]: requests and bodies, one behind the other.
 //! - [`recv`]: their replies, in the same order, and what they mean.
@@ -10,6 +11,7 @@ mod find;
 mod large;
 mod prepare;
 mod recv;
+mod reuse;
 mod send;
 
 use std::path::PathBuf;
@@ -53,8 +55,20 @@ pub(super) struct PutJob {
     wanted: Option<RemotePath>,
     pub(super) what: What,
     step: Step,
+    content: ContentThere,
     number: u32,
     tries: u32,
+}
+
+/// Whether the server has the content of a large file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ContentThere {
+    /// It was not asked yet.
+    Unasked,
+    /// It has files of this size.
+    Maybe,
+    /// It has not, or what it has is of no use.
+    No,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +90,16 @@ enum Step {
 
 impl PutJob {
     pub(super) fn new(local: PathBuf, remote: RemotePath, what: What) -> Self {
-        Self { local, remote, wanted: None, what, step: Step::Look, number: 0, tries: 0 }
+        Self {
+            local,
+            remote,
+            wanted: None,
+            what,
+            step: Step::Look,
+            content: ContentThere::Unasked,
+            number: 0,
+            tries: 0,
+        }
     }
 
     /// Goes on under the next number.
@@ -142,12 +165,13 @@ struct Putting {
 
 impl Work for Putting {
     async fn once(&self, client: &mut Client) -> Result<(), ClientError> {
-        let window = Window::new(client.window());
+        let offer = client.offer();
+        let window = Window::new(offer.window);
         let Halves { incoming, outgoing, last_id } = client.halves();
         // One batch is read while one is sent.
         let (to_send, prepared) = mpsc::channel(1);
         let (to_recv, pending) = mpsc::channel(window.capacity());
-        let prepare = prepare::prepare(&self.shared, to_send);
+        let prepare = prepare::prepare(&self.shared, offer.has_reuse, to_send);
         let send = send::Sender::new(outgoing, last_id, &window, to_recv, &self.shared).run(prepared);
         let recv = recv::Receiver { incoming, shared: &self.shared }.run(pending);
         // Boxed, as all that is handed on: a future that is an argument lies in its caller twice.
