@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use netdisk_client::{ClientError, GetTarget, OnExisting, PutSource, modified_ms, numbered};
+use netdisk_client::{ClientError, GetTarget, OnExisting, PutSource, Reuse, modified_ms, numbered};
 use netdisk_model::{EntryKind, RemotePath};
 use netdisk_protocol::FaultCode;
 use serde_json::json;
@@ -21,6 +21,7 @@ pub(super) async fn put_one(
     source: &str,
     path: RemotePath,
     existing: ExistingArg,
+    reuse: Reuse,
 ) -> Result<(), Failure> {
     // Said before anything is asked of the server.
     let local = (source != STREAM).then(|| PathBuf::from(source));
@@ -46,6 +47,7 @@ pub(super) async fn put_one(
         None => PutSource::Stream(Box::new(tokio::io::stdin())),
     };
     let client = context.remote.client().await?;
+    client.set_reuse(reuse);
     let outcome = netdisk_client::put(client, source, &path, existing, &bar, context.cancel).await;
     drop(bar);
     let outcome = outcome.map_err(Failure::about(&path))?;
