@@ -42,6 +42,7 @@ mod python;
 mod raw;
 mod relay;
 mod resume;
+mod reuse;
 mod reuse_wire;
 mod scripts;
 mod selection;
