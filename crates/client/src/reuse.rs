@@ -158,6 +158,6 @@ async fn hash(
             return Ok(ended);
         }
         hashing = next;
-        observer.verifying(Progress { position: hashing.position(), size: Some(announced.stamp.size) });
+        observer.hashing(Progress { position: hashing.position(), size: Some(announced.stamp.size) });
     }
 }

@@ -14,6 +14,9 @@ const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 /// Directories that may be there, parents before children.
 const DIRECTORIES: [&str; 5] = ["x", "y", "z", "x/deep", "x/deep/deeper"];
 
+/// Large contents that are sent again and again.
+const FAMILIAR: u64 = 3;
+
 /// Files of one batch at most: after a crash, any of them may be there.
 const BATCH_LEN_MAX: usize = 4;
 
@@ -78,6 +81,16 @@ impl Content {
         Self::new(rng.u64(..), len)
     }
 
+    /// Now and then what others in the home have sent as well, long enough to be stored without being sent again.
+    fn familiar(rng: &mut Rng) -> Self {
+        let random = Self::random(rng);
+        if random.len() < 1 << 20 || rng.u32(..4) == 0 {
+            return random;
+        }
+        let seed = rng.u64(..FAMILIAR);
+        Self::new(seed, (1 << 20) + 1 + usize::try_from(seed).unwrap_or_default())
+    }
+
     fn small(rng: &mut Rng) -> Self {
         let len = match rng.u32(..90) {
             0..5 => 0,
@@ -128,7 +141,7 @@ impl Operation {
     fn put(rng: &mut Rng, world: &World, existing: OnExisting) -> Option<Self> {
         let path = free_or_file(rng, world)?;
         let via = if rng.bool() { Via::Stream } else { Via::File };
-        Some(Self::Put { path, content: Content::random(rng), existing, via })
+        Some(Self::Put { path, content: Content::familiar(rng), existing, via })
     }
 
     fn put_all(rng: &mut Rng, world: &World) -> Option<Self> {
