@@ -39,6 +39,7 @@ mod error;
 mod exchange;
 mod fetch;
 mod hashing;
+mod large_file;
 mod local;
 mod observer;
 mod offer;

@@ -1,7 +1,6 @@
 //! The local ends of transfers: any reader as a source, any writer as a sink.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -13,10 +12,8 @@ use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
-use crate::door::run_blocking;
 use crate::error::ClientError;
 use crate::observer::{Observer, Progress};
-use crate::stamp::Stamp;
 
 /// Reads a body from `reader`, hashing what it reads.
 ///
@@ -25,9 +22,6 @@ pub(crate) struct ReaderSource<'a, R> {
     reader: R,
     name: PathBuf,
     failure: Option<ClientError>,
-    size: Option<u64>,
-    /// A second handle of a file, and what it was when it was announced.
-    announced: Option<(Arc<std::fs::File>, Stamp)>,
     position: u64,
     hash: blake3::Hasher,
     observer: &'a dyn Observer,
@@ -36,33 +30,7 @@ pub(crate) struct ReaderSource<'a, R> {
 impl<'a, R: AsyncRead + Send + Unpin> ReaderSource<'a, R> {
     pub(crate) fn new(reader: R, name: PathBuf, observer: &'a dyn Observer) -> Self {
         observer.progress(Progress { position: 0, size: None });
-        Self {
-            reader,
-            name,
-            failure: None,
-            size: None,
-            announced: None,
-            position: 0,
-            hash: blake3::Hasher::new(),
-            observer,
-        }
-    }
-}
-
-impl<'a> ReaderSource<'a, File> {
-    /// A file that must stay as it was announced.
-    pub(crate) fn of_file(
-        file: std::fs::File,
-        stamp: Stamp,
-        name: PathBuf,
-        observer: &'a dyn Observer,
-    ) -> std::io::Result<Self> {
-        observer.progress(Progress { position: 0, size: Some(stamp.size) });
-        let announced = Some((Arc::new(file.try_clone()?), stamp));
-        let mut reader = File::from_std(file);
-        reader.set_max_buf_size(DATA_LEN_MAX);
-        let (size, hash) = (Some(stamp.size), blake3::Hasher::new());
-        Ok(Self { reader, name, failure: None, size, announced, position: 0, hash, observer })
+        Self { reader, name, failure: None, position: 0, hash: blake3::Hasher::new(), observer }
     }
 }
 
@@ -82,40 +50,16 @@ impl<R: AsyncRead + Send + Unpin> ReaderSource<'_, R> {
         }
         self.hash.update(&data);
         self.position += data.len() as u64;
-        if self.size.is_some_and(|size| size < self.position) {
-            return Err(self.fail_changed());
-        }
         Ok(data.freeze())
     }
 
-    /// The end, unless the file is not the one that was announced: somebody wrote into it while it was sent.
-    async fn end(&mut self) -> Result<Chunk, Fault> {
-        if let Some((file, stamp)) = self.announced.clone() {
-            match run_blocking(move || stamp.is_still(&file)).await {
-                Ok(true) if self.position == stamp.size => {}
-                Ok(_) => return Err(self.fail_changed()),
-                Err(error) => return Err(self.fail_read(error)),
-            }
-        }
-        Ok(Chunk::End(self.hash.finalize().into()))
-    }
-
-    fn fail_changed(&mut self) -> Fault {
-        self.fail(FaultCode::Changed, ClientError::Changed { path: self.name.clone() })
-    }
-
     fn fail_read(&mut self, error: std::io::Error) -> Fault {
-        let failure = ClientError::local(&self.name)(error);
-        self.fail(FaultCode::ReadFailed, failure)
-    }
-
-    fn fail(&mut self, code: FaultCode, failure: ClientError) -> Fault {
-        self.failure = Some(failure);
-        fault(code)
+        self.failure = Some(ClientError::local(&self.name)(error));
+        fault(FaultCode::ReadFailed)
     }
 
     fn observed(&self) -> Progress {
-        Progress { position: self.position, size: self.size }
+        Progress { position: self.position, size: None }
     }
 }
 
@@ -125,7 +69,7 @@ impl<R: AsyncRead + Send + Unpin> SkippingSource for ReaderSource<'_, R> {
         let begin = self.position;
         let data = self.read().await?;
         if data.is_empty() {
-            return self.end().await;
+            return Ok(Chunk::End(self.hash.finalize().into()));
         }
         if self.position <= offset {
             self.observer.verifying(self.observed());
@@ -138,7 +82,7 @@ impl<R: AsyncRead + Send + Unpin> SkippingSource for ReaderSource<'_, R> {
     }
 
     fn receiver_verifies(&mut self) {
-        self.observer.verifying(Progress { position: 0, size: self.size });
+        self.observer.verifying(Progress { position: 0, size: None });
     }
 }
 

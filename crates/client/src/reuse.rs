@@ -10,8 +10,7 @@
 //! round trip nor a hash. Whatever comes of the question but `stored`, the file is sent as any other.
 
 use std::fs::File;
-use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use netdisk_model::Digest;
@@ -28,16 +27,10 @@ use crate::observer::{Observer, Progress};
 use crate::stamp::Stamp;
 
 /// An open file, and what it was when it was announced.
-pub(crate) struct Announced<'a> {
+pub(crate) struct Announced {
     pub(crate) file: Arc<File>,
     pub(crate) stamp: Stamp,
-    pub(crate) local: &'a Path,
-}
-
-impl<'a> Announced<'a> {
-    pub(crate) fn of(file: &File, stamp: Stamp, local: &'a Path) -> io::Result<Self> {
-        Ok(Self { file: Arc::new(file.try_clone()?), stamp, local })
-    }
+    pub(crate) local: PathBuf,
 }
 
 /// What came of storing a file.
@@ -65,7 +58,7 @@ impl Client {
     pub(crate) async fn store(
         &mut self,
         request: Request,
-        announced: Announced<'_>,
+        announced: Announced,
         source: &mut dyn SkippingSource,
         observer: &dyn Observer,
         cancel: &CancellationToken,
@@ -85,7 +78,7 @@ impl Client {
         &mut self,
         begun: Begun,
         upload: &Request,
-        announced: Announced<'_>,
+        announced: Announced,
         observer: &dyn Observer,
         cancel: &CancellationToken,
     ) -> Result<Option<Stored>, ClientError> {
@@ -144,7 +137,7 @@ pub(crate) fn reuse_request(upload: &Request, digest: Digest) -> Option<Request>
 
 /// Hashes a file; `None` where it is not the one that was announced any more.
 async fn hash(
-    announced: Announced<'_>,
+    announced: Announced,
     observer: &dyn Observer,
     cancel: &CancellationToken,
 ) -> Result<Option<Digest>, ClientError> {
@@ -154,7 +147,7 @@ async fn hash(
             return Err(Fault::new(FaultCode::Cancelled, FaultCode::Cancelled.meaning()).into());
         }
         let (step, next) = run_blocking(move || (hashing.read(PIECE_LEN), hashing)).await;
-        if let Some(ended) = step.map_err(ClientError::local(announced.local))? {
+        if let Some(ended) = step.map_err(ClientError::local(&announced.local))? {
             return Ok(ended);
         }
         hashing = next;

@@ -13,11 +13,12 @@ use crate::client::Client;
 use crate::door::run_blocking;
 use crate::error::ClientError;
 use crate::exchange::Stored;
-use crate::local::{ReaderSource, modified_ms};
+use crate::large_file::{LargeFile, LargeSource};
+use crate::local::ReaderSource;
 use crate::observer::Observer;
 use crate::retry::Retry;
-use crate::reuse::{Announced, Put};
-use crate::stamp::{Links, Stamp, open_regular};
+use crate::reuse::Put;
+use crate::stamp::Links;
 
 /// What happens to a file that stands where another goes.
 ///
@@ -127,13 +128,10 @@ pub async fn put(
     let (mut mismatches, mut changes) = (0, 0);
     loop {
         let opened = local.clone();
-        let opened = run_blocking(move || open_regular(&opened, Links::Follow)).await;
-        let (file, metadata) = opened.map_err(ClientError::local(&local))?;
-        let stamp = Stamp::of(&metadata);
-        let announced = Announced::of(&file, stamp, &local).map_err(ClientError::local(&local))?;
-        let request = request(Some(stamp.size), modified_ms(&metadata), stamp.resume_key());
-        let source = ReaderSource::of_file(file, stamp, local.clone(), observer);
-        let mut source = source.map_err(ClientError::local(&local))?;
+        let file = run_blocking(move || LargeFile::open(&opened, Links::Follow)).await?;
+        let request = request(Some(file.size()), file.modified(), file.resume_key());
+        let announced = file.announced()?;
+        let mut source = LargeSource::new(file, observer);
         let error = match client.store(request, announced, &mut source, observer, cancel).await {
             Ok(Put { stored, reused }) => return Ok(Outcome { reused, ..stored.into() }),
             Err(error) => source.failure_or(error),

@@ -253,8 +253,14 @@ async fn a_client_that_is_back_before_its_old_connection_is_given_up_goes_on_too
     let spec = || UploadSpec { size: Some(3_000_006), resume: Some("key".parse().expect("a key")), ..spec("/f") };
     let mut stalled = fixture.home.begin_upload(spec()).await.expect("begun");
     stalled.write(Bytes::from(vec![1; 3_000_000])).await.expect("written");
-    // The write is behind its caller: the next one waits for it.
-    stalled.write(Bytes::new()).await.expect("written");
+    // Writing is behind its caller.
+    let staged_len = || {
+        let staging = fs::read_dir(fixture.staging()).expect("there");
+        staging.map(|staged| staged.expect("readable").metadata().expect("there").len()).sum::<u64>()
+    };
+    while staged_len() < 3_000_000 {
+        tokio::task::yield_now().await;
+    }
     let mut back = fixture.home.begin_upload(spec()).await.expect("begun");
     assert_eq!(back.offset(), 3_000_000);
     back.write(Bytes::from_static(b"behind")).await.expect("written");

@@ -20,7 +20,8 @@ macro_rules! storage_contract {
         $crate::storage_contract! { $open;
             registration_makes_an_empty_home, a_name_is_taken_once, weak_passwords_are_refused,
             refusals_do_not_say_which_half_was_wrong, tokens_work_until_revoked, tokens_are_their_users_alone, kept_logins_are_listed_and_revoked, an_invitation_serves_once,
-            homes_are_apart, all_sizes_come_back, an_upload_overwrites, whole_files_are_stored_in_their_order, what_was_opened_stays_as_it_was,
+            homes_are_apart, all_sizes_come_back,
+            what_comes_faster_than_it_is_written_keeps_its_order, an_upload_overwrites, whole_files_are_stored_in_their_order, what_was_opened_stays_as_it_was,
             create_refuses_what_stands, of_two_creates_one_wins, of_two_uploads_the_last_commit_wins,
             a_wrong_digest_stores_nothing, a_wrong_size_stores_nothing, an_unknown_size_is_settled_by_the_end,
             a_dropped_upload_stores_nothing, an_interrupted_upload_goes_on_where_it_was,
@@ -80,17 +81,14 @@ fn resumable(size: u64, key: &str) -> UploadSpec {
     }
 }
 
-/// Sends the beginning of an upload and drops it, until it is kept: where its last writer is not done with it yet, what comes
-/// may be thrown away.
+/// Sends of an upload what is not kept of its beginning, drops it, and waits until all of that is kept: its writer may not be
+/// done with it yet.
 async fn interrupt(home: &Arc<dyn Home>, spec: UploadSpec, beginning: &'static [u8]) {
-    loop {
-        let mut partial = home.begin_upload(spec.clone()).await.expect("begun");
-        let kept = usize::try_from(partial.offset()).expect("short");
-        if kept == beginning.len() {
-            return;
-        }
-        partial.write(Bytes::from_static(&beginning[kept..])).await.expect("written");
-        drop(partial);
+    let mut partial = home.begin_upload(spec.clone()).await.expect("begun");
+    let kept = usize::try_from(partial.offset()).expect("short");
+    partial.write(Bytes::from_static(&beginning[kept..])).await.expect("written");
+    drop(partial);
+    while home.begin_upload(spec.clone()).await.expect("begun").offset() < beginning.len() as u64 {
         tokio::task::yield_now().await;
     }
 }
@@ -159,9 +157,11 @@ mod copies;
 mod homes;
 mod known;
 mod quotas;
+mod uploads;
 
 pub use self::accounts::*;
 pub use self::copies::*;
 pub use self::homes::*;
 pub use self::known::*;
 pub use self::quotas::*;
+pub use self::uploads::*;

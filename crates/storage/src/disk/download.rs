@@ -1,10 +1,12 @@
 //! A file open for reading: read one chunk ahead of the caller, hashed from its first byte, compared with what was stored.
 
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use netdisk_model::{Digest, Entry, RemotePath};
+use rustix::buffer::spare_capacity;
 use tokio::task::JoinHandle;
 
 use super::home::HomeState;
@@ -18,10 +20,15 @@ use crate::home::StoredFile;
 /// Bytes read at once: one data frame of the wire, and large enough that a call costs nothing beside the copy.
 const CHUNK_LEN: usize = 256 * 1024;
 
+/// Chunks read in one step through the door: a step is read while one is sent.
+const STEP_CHUNKS: usize = 2;
+
 pub(super) struct DiskFile {
     door: Door,
     entry: Entry,
     offset: u64,
+    /// Of the next chunk.
+    position: u64,
     state: State,
     digest: Digest,
 }
@@ -30,13 +37,13 @@ enum State {
     /// All of it was read when it was opened.
     Whole(Result<Option<Bytes>, StorageError>),
     Idle(Box<Reader>),
-    Reading(Reading),
+    Reading(Reading, VecDeque<Bytes>),
     /// The end was reached, or a failure reported.
     Over,
 }
 
 /// A read under way: the reader comes back with what it read, or with nothing at the end.
-type Reading = JoinHandle<Result<(Box<Reader>, Option<Bytes>), StorageError>>;
+type Reading = JoinHandle<Result<(Box<Reader>, VecDeque<Bytes>), StorageError>>;
 
 /// Reads a file from its first byte to its last, once.
 pub(super) struct Reader {
@@ -84,13 +91,18 @@ impl DiskFile {
             }
             _ => State::Idle(Box::new(reader)),
         };
-        Self { door, entry, offset, state, digest }
+        Self { door, entry, offset, position: 0, state, digest }
     }
 
     async fn start(&self, mut reader: Box<Reader>) -> Reading {
         let read = move || {
-            let data = reader.read()?;
-            Ok((reader, data))
+            let mut chunks = VecDeque::new();
+            while chunks.len() < STEP_CHUNKS
+                && let Some(data) = reader.read()?
+            {
+                chunks.push_back(data);
+            }
+            Ok((reader, chunks))
         };
         self.door.start(read).await
     }
@@ -103,25 +115,33 @@ impl StoredFile for DiskFile {
     }
 
     async fn read(&mut self) -> Result<Option<Bytes>, StorageError> {
-        let read = match std::mem::replace(&mut self.state, State::Over) {
+        let (mut reading, mut chunks) = match std::mem::replace(&mut self.state, State::Over) {
             State::Over => return Ok(None),
             State::Whole(whole) => {
                 let offset = usize::try_from(self.offset).unwrap_or(usize::MAX);
                 return Ok(whole?.map(|data| data.slice(offset.min(data.len())..)));
             }
-            State::Idle(reader) => self.start(reader).await,
-            State::Reading(read) => read,
+            State::Idle(reader) => (self.start(reader).await, VecDeque::new()),
+            State::Reading(reading, chunks) => (reading, chunks),
         };
-        let (reader, data) = finish(read).await?;
-        let Some(data) = data else {
-            self.digest = reader.digest();
-            return Ok(None);
-        };
-        let begin = reader.position - data.len() as u64;
-        self.state = State::Reading(self.start(reader).await);
+        if chunks.is_empty() {
+            let reader;
+            (reader, chunks) = finish(reading).await?;
+            if chunks.is_empty() {
+                self.digest = reader.digest();
+                return Ok(None);
+            }
+            reading = self.start(reader).await;
+        }
+        let data = chunks.pop_front();
+        self.state = State::Reading(reading, chunks);
         // What the receiver has already is read for the digest alone.
-        let known = usize::try_from(self.offset.saturating_sub(begin)).unwrap_or(usize::MAX).min(data.len());
-        Ok(Some(data.slice(known..)))
+        Ok(data.map(|data| {
+            let known =
+                usize::try_from(self.offset.saturating_sub(self.position)).unwrap_or(usize::MAX).min(data.len());
+            self.position += data.len() as u64;
+            data.slice(known..)
+        }))
     }
 
     fn digest(&self) -> Digest {
@@ -197,19 +217,20 @@ impl Reader {
         if len == 0 {
             return self.check().map(|()| None);
         }
-        let mut data = BytesMut::zeroed(len);
-        let mut filled = 0;
-        while filled < len {
-            match rustix::io::pread(&self.file, &mut data[filled..], self.position + filled as u64) {
+        let mut data = Vec::with_capacity(len);
+        while data.len() < len {
+            let position = self.position + data.len() as u64;
+            match rustix::io::pread(&self.file, spare_capacity(&mut data), position) {
                 Ok(0) => return Err(StorageError::Changed),
-                Ok(read) => filled += read,
-                Err(rustix::io::Errno::INTR) => {}
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        // A vector may have more room than it was asked to have.
+        data.truncate(len);
         self.hash.update(&data);
         self.position += len as u64;
-        Ok(Some(data.freeze()))
+        Ok(Some(data.into()))
     }
 
     fn check(&self) -> Result<(), StorageError> {

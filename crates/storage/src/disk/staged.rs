@@ -296,6 +296,19 @@ impl Staged {
         self.at_drop = AtDrop::Leave;
     }
 
+    /// Lets what came take the place of what it was copied from, where that is to be. Takes no time.
+    pub(super) fn offer(&mut self) {
+        let (AtDrop::Offer, Some((theirs, name))) = (&self.at_drop, &self.copied_from) else { return };
+        match staging::offer(&self.home.staging, &self.name, (theirs, name), self.written) {
+            Ok(true) => self.at_drop = AtDrop::Leave,
+            Ok(false) => self.at_drop = AtDrop::Unlink,
+            Err(error) => {
+                tracing::warn!(name, %error, "what came of an upload is not kept");
+                self.at_drop = AtDrop::Unlink;
+            }
+        }
+    }
+
     /// Gives back what was promised for it; nothing more is written.
     pub(super) fn end_promise(&mut self) {
         self.reservation.end();
@@ -345,15 +358,9 @@ impl io::Write for Both<'_> {
 
 impl Drop for Staged {
     fn drop(&mut self) {
+        self.offer();
         if self.at_drop == AtDrop::Leave {
             return;
-        }
-        if let (AtDrop::Offer, Some((theirs, name))) = (&self.at_drop, &self.copied_from) {
-            match staging::offer(&self.home.staging, &self.name, (theirs, name), self.written) {
-                Ok(true) => return,
-                Ok(false) => {}
-                Err(error) => tracing::warn!(name, %error, "what came of an upload is not kept"),
-            }
         }
         if let Err(error) = staging::unlink(&self.home.staging, &self.name, AtFlags::empty()) {
             tracing::warn!(name = self.name, %error, "a discarded upload stays in staging until it is next put in order");

@@ -13,8 +13,9 @@
 //! prefix is read and hashed once before it counts, and the digest at the end covers it: a prefix that a power cut
 //! spoilt costs a second upload and never a wrong file.
 
+use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -34,7 +35,13 @@ use crate::home::{PartialFile, Stored, UploadSpec};
 /// Bytes of a kept prefix that are read in one step through the door: some milliseconds.
 const VERIFY_LEN: u64 = 16 * 1024 * 1024;
 
-/// An upload under way. Writing runs one chunk behind its caller, so that disk and network work at the same time.
+/// Chunks that may wait for the one that is being written: enough that neither disk nor network waits for the other.
+const WAITING_MAX: usize = 3;
+
+/// Chunks written in one step through the door, and the few that wait then: a fast upload is not to keep others out.
+const STEP_CHUNKS: usize = 16;
+
+/// An upload under way. Writing runs some chunks behind its caller, so that disk and network work at the same time.
 pub(super) struct DiskPartialFile {
     home: Arc<HomeState>,
     state: State,
@@ -44,9 +51,53 @@ pub(super) struct DiskPartialFile {
 
 enum State {
     Idle(Box<Staged>),
-    Writing(JoinHandle<Result<Box<Staged>, StorageError>>),
+    Writing(JoinHandle<Result<Box<Staged>, StorageError>>, Arc<Waiting>),
     /// A write failed and was reported; the staged file is gone.
     Failed,
+}
+
+/// Chunks on their way to a step that is writing.
+#[derive(Default)]
+struct Waiting {
+    chunks: Mutex<Chunks>,
+}
+
+#[derive(Default)]
+struct Chunks {
+    waiting: VecDeque<Bytes>,
+    /// The step takes no more.
+    is_closed: bool,
+}
+
+impl Waiting {
+    /// Gives the chunk back where the step takes no more of them now.
+    fn push(&self, data: Bytes) -> Result<(), Bytes> {
+        let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        if chunks.is_closed || chunks.waiting.len() >= WAITING_MAX {
+            return Err(data);
+        }
+        chunks.waiting.push_back(data);
+        Ok(())
+    }
+
+    /// The next chunk; where there is none, none comes any more.
+    fn next(&self, is_last_round: bool) -> Option<Bytes> {
+        let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = chunks.waiting.pop_front();
+        chunks.is_closed |= is_last_round || next.is_none();
+        next
+    }
+}
+
+/// Writes a chunk and those that come meanwhile. Blocks.
+fn write_all(mut staged: Box<Staged>, first: &[u8], waiting: &Waiting) -> Result<Box<Staged>, StorageError> {
+    staged.write(first)?;
+    let mut written = 1;
+    while let Some(data) = waiting.next(written >= STEP_CHUNKS) {
+        staged.write(&data)?;
+        written += 1;
+    }
+    Ok(staged)
 }
 
 impl DiskPartialFile {
@@ -85,7 +136,7 @@ impl DiskPartialFile {
     async fn settle(&mut self) -> Result<Box<Staged>, StorageError> {
         match std::mem::replace(&mut self.state, State::Failed) {
             State::Idle(staged) => Ok(staged),
-            State::Writing(write) => finish(write).await,
+            State::Writing(write, _) => finish(write).await,
             State::Failed => Err(StorageError::Io(io::Error::other("a write to this upload failed before"))),
         }
     }
@@ -103,6 +154,7 @@ impl Drop for DiskPartialFile {
                 staged.discard();
             }
             // What can be resumed is free at once: whoever asked for it may be back already.
+            staged.offer();
             if staged.is_slow_to_drop() {
                 drop(runtime.spawn_blocking(move || drop(staged)));
             }
@@ -122,15 +174,25 @@ impl PartialFile for DiskPartialFile {
     }
 
     async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
-        let mut staged = self.settle().await?;
         self.received += data.len() as u64;
-        if let Some(declared) = self.declared.filter(|declared| self.received > *declared) {
+        let is_too_much = self.declared.is_some_and(|declared| self.received > declared);
+        let data = match &self.state {
+            State::Writing(_, waiting) if !is_too_much => match waiting.push(data) {
+                Ok(()) => return Ok(()),
+                Err(data) => data,
+            },
+            _ => data,
+        };
+        let mut staged = self.settle().await?;
+        if let Some(declared) = self.declared.filter(|_| is_too_much) {
             staged.discard();
             self.state = State::Idle(staged);
             return Err(StorageError::SizeMismatch { declared, actual: self.received });
         }
-        let write = move || staged.write(&data).map(|()| staged);
-        self.state = State::Writing(self.home.door.start(write).await);
+        let waiting = Arc::new(Waiting::default());
+        let its_waiting = waiting.clone();
+        let write = move || write_all(staged, &data, &its_waiting);
+        self.state = State::Writing(self.home.door.start(write).await, waiting);
         Ok(())
     }
 

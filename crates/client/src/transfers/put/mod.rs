@@ -5,10 +5,8 @@
 //! - [`prepare`]: reads and hashes local files, a batch at a time.
 //! - [`send`]: requests and bodies, one behind the other.
 //! - [`recv`]: their replies, in the same order, and what they mean.
-//! - [`large`]: files that are sent piece by piece, behind what the server has of them.
 
 mod find;
-mod large;
 mod prepare;
 mod recv;
 mod reuse;

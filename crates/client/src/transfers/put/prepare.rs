@@ -9,10 +9,10 @@ use netdisk_model::Digest;
 use netdisk_protocol::limits::SMALL_LEN;
 use tokio::sync::{mpsc, oneshot};
 
-use super::large::LargeFile;
 use super::reuse::{HashedFile, reuse, set_aside};
 use super::{ContentThere, PutJob, Step, What};
 use crate::error::ClientError;
+use crate::large_file::LargeFile;
 use crate::local::modified_ms;
 use crate::reuse::Reuse;
 use crate::stamp::{Links, Stamp, open_regular};

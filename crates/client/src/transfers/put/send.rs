@@ -10,13 +10,13 @@ use netdisk_protocol::{BodyPart, BodyStart, ConnectionError, Fault, FaultCode, N
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::large::{LargeFile, Piece};
 use super::prepare::{Prepared, SmallFile};
 use super::recv::{Awaited, Go, Pending};
 use super::{PutJob, Step, What};
 use crate::dial::Stream;
 use crate::door::finish;
 use crate::error::ClientError;
+use crate::large_file::{LargeFile, Piece};
 use crate::observer::Progress;
 use crate::transfer::OnExisting;
 use crate::transfers::queue::Taken;
