@@ -81,12 +81,8 @@ impl Content {
         Self::new(rng.u64(..), len)
     }
 
-    /// Now and then what others in the home have sent as well, long enough to be stored without being sent again.
+    /// What others in the home send as well, long enough to be stored by its digest where it is there already.
     fn familiar(rng: &mut Rng) -> Self {
-        let random = Self::random(rng);
-        if random.len() < 1 << 20 || rng.u32(..4) == 0 {
-            return random;
-        }
         let seed = rng.u64(..FAMILIAR);
         Self::new(seed, (1 << 20) + 1 + usize::try_from(seed).unwrap_or_default())
     }
@@ -140,8 +136,12 @@ impl Operation {
 
     fn put(rng: &mut Rng, world: &World, existing: OnExisting) -> Option<Self> {
         let path = free_or_file(rng, world)?;
-        let via = if rng.bool() { Via::Stream } else { Via::File };
-        Some(Self::Put { path, content: Content::familiar(rng), existing, via })
+        let (content, via) = match rng.u32(..8) {
+            0 => (Content::familiar(rng), Via::File),
+            1..5 => (Content::random(rng), Via::File),
+            _ => (Content::random(rng), Via::Stream),
+        };
+        Some(Self::Put { path, content, existing, via })
     }
 
     fn put_all(rng: &mut Rng, world: &World) -> Option<Self> {
