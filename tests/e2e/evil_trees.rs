@@ -1,6 +1,8 @@
 //! Trees from a server that says anything: nothing leaves the folder, nothing is believed, and the client ends.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use netdisk_model::Password;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
-use crate::fixture::path;
+use crate::fixture::{Program, path};
 use crate::raw::{data, end, frame};
 
 /// A server that answers `list` with these entries and each download with this.
@@ -204,4 +206,41 @@ async fn the_same_name_twice_is_one_file() {
     assert_eq!(summary.files + summary.failed, 2);
     assert_eq!(fs::read(chosen.join("t/x")).expect("there"), b"hello");
     assert_eq!(count(&chosen.join("t")), 1);
+}
+
+/// Names things in a directory without end.
+fn endless(listener: &TcpListener) {
+    let (mut stream, _) = listener.accept().expect("a client");
+    let recv = |stream: &mut std::net::TcpStream| -> Value {
+        let mut len = [0; 4];
+        stream.read_exact(&mut len).expect("a header");
+        let mut payload = vec![0; u32::from_be_bytes(len) as usize];
+        stream.read_exact(&mut payload).expect("a payload");
+        serde_json::from_slice(&payload).expect("JSON")
+    };
+    let message = |value: Value| frame(value.to_string().as_bytes());
+    recv(&mut stream);
+    let hello = message(json!({"type": "hello", "version": 1, "software": "evil"}));
+    stream.write_all(&hello).expect("taken");
+    let login = recv(&mut stream);
+    stream.write_all(&message(json!({"id": login["id"], "type": "welcome", "user": "alice"}))).expect("taken");
+    let request = recv(&mut stream);
+    let directory = request["path"].as_str().expect("a path");
+    let entries: Vec<Value> = (0..15).map(|number| file(&format!("{directory}/{number}"), 1)).collect();
+    let part = message(json!({"id": request["id"], "type": "entries", "entries": entries}));
+    // Until the client has had enough.
+    while stream.write_all(&part).is_ok() {}
+}
+
+#[test]
+fn a_listing_without_end_comes_to_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let mut program = Program::new();
+    program.server = Some(listener.local_addr().expect("an address").to_string());
+    let serving = std::thread::spawn(move || endless(&listener));
+    // Long paths, so that few of them are too many.
+    let directory = format!("/{}", vec!["d".repeat(250); 15].join("/"));
+    let refused = program.fails(&["ls", &directory, "--user", "alice", "--plaintext"], 1);
+    assert!(refused.contains("a listing of more than 256 MiB"), "{refused}");
+    serving.join().expect("no panic");
 }

@@ -31,6 +31,33 @@ fn shell(program: &Program, columns: u16) -> Screen {
     screen
 }
 
+/// Bytes and rate of the bar of the whole, as they are shown.
+fn whole_bar(rows: &[String]) -> Option<(String, String)> {
+    let row = rows.iter().find(|row| row.contains("0/1 files"))?;
+    let (shown, rest) = row.split_once("/22.89 MiB")?;
+    let bytes = shown.strip_suffix(" MiB")?.rsplit(' ').next()?.to_owned();
+    Some((bytes, rest.split_once(" ETA")?.0.trim().to_owned()))
+}
+
+#[test]
+fn the_bar_of_a_tree_counts_a_large_file_under_way_and_its_rate_falls_when_that_stands_still() {
+    let (scene, valve) = scene_behind_valve();
+    std::fs::create_dir(scene.program.path("tree")).expect("made");
+    scene.program.write("tree/big", &content(BIG));
+    let screen = shell(&scene.program, 120);
+    valve.close_after(LITTLE);
+    screen.press("put -r tree\r");
+    let before = std::cell::RefCell::new(None);
+    screen.wait("a bar that stands still while its rate falls", |rows| {
+        let shown = whole_bar(rows)?;
+        let has_fallen = before.borrow().as_ref().is_some_and(|(bytes, rate)| *bytes == shown.0 && *rate != shown.1);
+        before.replace(Some(shown));
+        has_fallen.then_some(())
+    });
+    valve.open();
+    screen.shows("stored 1 file, 22.89 MiB");
+}
+
 #[test]
 fn tab_completes_names_of_the_server_in_the_quotes_they_began_in() {
     let scene = Scene::new();

@@ -2,7 +2,8 @@
 //!
 //! - `fixture`: a server in this process, the program as a process.
 //! - `transfers`, `many`: what the client library does over a real socket.
-//! - `wire`, `hostile`: raw bytes against the server, good and bad; `raw` sends them.
+//! - `wire`, `openings`, `hostile`: raw bytes against the server, good and bad; `raw` sends them, `tls` inside TLS.
+//! - `round_trips`: how often a command waits for its answer.
 //! - `identity`: certificates and pins. `log`: the log and the audit file. `crowds`: more peers than there is room for.
 //! - `program`, `shell`, `listings`, `globs`: what a person or a script sees.
 //! - `stop`: SIGTERM during uploads. `terminal`, `interactive`: a person at a pseudo-terminal
@@ -36,6 +37,8 @@ mod log;
 mod mangled;
 mod many;
 mod messenger;
+mod openings;
+mod parts;
 mod program;
 mod pty;
 mod python;
@@ -44,11 +47,13 @@ mod relay;
 mod resume;
 mod reuse;
 mod reuse_wire;
+mod round_trips;
 mod scripts;
 mod selection;
 mod shell;
 mod stop;
 mod terminal;
+mod tls;
 mod toolchain;
 mod transfers;
 mod trees;

@@ -2,19 +2,29 @@
 
 use netdisk_model::Digest;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use crate::fixture::TestServer;
+use crate::tls;
 
-/// A client made of a socket and nothing else.
-pub(crate) struct Raw {
-    pub(crate) stream: TcpStream,
+/// A client made of a socket and nothing else, or of TLS over one.
+pub(crate) struct Raw<S = TcpStream> {
+    pub(crate) stream: S,
 }
 
 impl Raw {
     pub(crate) async fn connect(server: &TestServer) -> Self {
         Self { stream: TcpStream::connect(server.address).await.expect("connected") }
+    }
+
+    /// Whether the server closes at once, without a word; otherwise it answers a hello.
+    pub(crate) async fn is_turned_away(&mut self) -> bool {
+        let hello = json!({"type": "hello", "version": 1, "software": "raw"}).to_string();
+        // A connection that was closed already does not take it.
+        drop(self.stream.write_all(&frame(hello.as_bytes())).await);
+        self.stream.read_u32().await.is_err()
     }
 
     /// Greeted and registered.
@@ -26,7 +36,15 @@ impl Raw {
         assert_eq!(raw.recv().await, json!({"id": 1, "type": "welcome", "user": user}));
         raw
     }
+}
 
+impl Raw<TlsStream<TcpStream>> {
+    pub(crate) async fn connect_inside_tls(server: &TestServer) -> Self {
+        Self { stream: tls::connect(server).await }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("written");
     }
@@ -52,14 +70,6 @@ impl Raw {
         let fault = self.recv().await;
         assert_eq!((&fault["id"], &fault["type"], &fault["code"]), (&json!(0), &json!("fault"), &json!(code)));
         assert_eq!(self.stream.read(&mut [0]).await.expect("no reset"), 0, "closed");
-    }
-
-    /// Whether the server closes at once, without a word; otherwise it answers a hello.
-    pub(crate) async fn is_turned_away(&mut self) -> bool {
-        let hello = json!({"type": "hello", "version": 1, "software": "raw"}).to_string();
-        // A connection that was closed already does not take it.
-        drop(self.stream.write_all(&frame(hello.as_bytes())).await);
-        self.stream.read_u32().await.is_err()
     }
 
     pub(crate) async fn assert_alive(&mut self) {

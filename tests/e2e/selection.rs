@@ -146,3 +146,24 @@ fn trees_keep_their_times_and_the_summary_counts_right() {
     let back = program.path("back/a.txt").metadata().and_then(|metadata| metadata.modified()).expect("known");
     assert_eq!(back, then);
 }
+
+#[test]
+fn what_is_wrong_in_an_ignore_file_is_said_once_and_what_is_right_holds() {
+    let scene = Scene::new();
+    let program = &scene.program;
+    for folder in ["t", "u"] {
+        std::fs::create_dir(program.path(folder)).expect("made");
+        program.write(&format!("{folder}/.netdiskignore"), b"*.log\n{a\n");
+        for name in ["a.txt", "b.log"] {
+            program.write(&format!("{folder}/{name}"), b"x");
+        }
+    }
+    let output = program.run(&["put", "-r", "t"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.matches("{a").count() == 1, "{said}");
+    let output = program.run(&["--json", "put", "-r", "u"]);
+    let events = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(events.lines().filter(|line| line.contains(r#""event":"warning""#)).count(), 1, "{events}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(!program.ok(&["ls", "-R"]).contains("b.log"));
+}

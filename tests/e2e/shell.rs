@@ -31,17 +31,33 @@ ls nothing after exit runs
 fn a_script_ends_at_its_first_failure_with_its_code() {
     let scene = Scene::new();
     let program = &scene.program;
-    for (script, code) in [
-        ("cat missing\nmkdir never", 6),
-        ("ls \"unclosed\nmkdir never", 2),
-        ("frobnicate\nmkdir never", 2),
-        ("cd missing\nmkdir never", 6),
+    for (script, line, code) in [
+        ("cat missing\nmkdir never", 1, 6),
+        ("\n# a comment\nls \"unclosed\nmkdir never", 3, 2),
+        ("pwd\nfrobnicate\nmkdir never", 2, 2),
+        ("pwd\ncd missing\nmkdir never", 2, 6),
     ] {
         let output = program.run_with(&["shell"], script.as_bytes());
         assert_eq!(output.status.code(), Some(code), "{script}: {output:?}");
-        assert!(output.stderr.starts_with(b"netdisk: "), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.starts_with(&format!("netdisk: line {line}: ")), "{said}");
     }
     assert_eq!(program.ok(&["ls"]), "");
+}
+
+#[test]
+fn words_of_the_shell_are_known_outside_of_it_as_such() {
+    let scene = Scene::new();
+    let program = &scene.program;
+    let help = program.ok(&["help", "cd"]);
+    assert!(help.contains("a word of the shell") && help.contains("Go to another directory"), "{help}");
+    for args in [&["cd", "docs"][..], &["jobs"], &["help", "jobs", "x"]] {
+        let refused = program.fails(args, 2);
+        assert!(refused.contains("a word of the shell"), "{args:?}: {refused}");
+    }
+    let event = String::from_utf8(program.run(&["--json", "jobs"]).stdout).expect("UTF-8");
+    assert!(event.contains("a word of the shell"), "{event}");
+    assert!(!program.fails(&["frobnicate"], 2).contains("a word of the shell"));
 }
 
 #[test]

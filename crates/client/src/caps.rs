@@ -2,30 +2,68 @@
 
 use std::os::fd::AsFd;
 
-use netdisk_model::Entry;
+use netdisk_model::{Entry, RemotePath};
 
 use crate::error::ClientError;
 
 /// Most that the entries of one listing may take in memory, in bytes: more than a million of them with long paths.
 const LISTING_LEN_MAX: usize = 256 * 1024 * 1024;
 
-/// Counts what a listing takes.
+/// Counts what is held of a listing. Whoever holds entries of a [`crate::Client::walk`] counts them: a server can send
+/// them without end.
+///
+/// ```no_run
+/// # async fn example(client: &mut netdisk_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::ops::ControlFlow;
+///
+/// let (mut held, mut tally) = (Vec::new(), netdisk_client::ListingTally::default());
+/// client
+///     .walk(&"/photos".parse()?, true, |entries| {
+///         tally.take(&entries)?;
+///         held.extend(entries);
+///         Ok(ControlFlow::Continue(()))
+///     })
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Default)]
-pub(crate) struct ListingTally {
+pub struct ListingTally {
     len: usize,
 }
 
 impl ListingTally {
     /// Takes the entries of one message.
     ///
+    /// ```
+    /// assert!(netdisk_client::ListingTally::default().take(&[]).is_err(), "there is no such message");
+    /// ```
+    ///
     /// # Errors
-    /// When they are too many, or none: messages without an end and without a content.
-    pub(crate) fn take(&mut self, entries: &[Entry]) -> Result<(), ClientError> {
+    /// [`ClientError::Unexpected`] when they are too many, or none: messages without an end and without a content.
+    pub fn take(&mut self, entries: &[Entry]) -> Result<(), ClientError> {
         if entries.is_empty() {
             return Err(ClientError::Unexpected("a part of a listing with nothing in it".to_owned()));
         }
-        let len = |entry: &Entry| size_of::<Entry>() + entry.path.as_str().len();
-        self.len = self.len.saturating_add(entries.iter().map(len).sum());
+        self.add(entries.iter().map(|entry| size_of::<Entry>() + entry.path.as_str().len()).sum())
+    }
+
+    /// Takes a path that is held without its entry.
+    ///
+    /// ```
+    /// let path = "/photos".parse()?;
+    /// netdisk_client::ListingTally::default().take_path(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ClientError::Unexpected`] when they are too many.
+    pub fn take_path(&mut self, path: &RemotePath) -> Result<(), ClientError> {
+        self.add(size_of::<Entry>() + path.as_str().len())
+    }
+
+    fn add(&mut self, len: usize) -> Result<(), ClientError> {
+        self.len = self.len.saturating_add(len);
         if self.len > LISTING_LEN_MAX {
             let text = format!("a listing of more than {} MiB", LISTING_LEN_MAX >> 20);
             return Err(ClientError::Unexpected(text));

@@ -6,9 +6,10 @@ use netdisk_model::{Entry, RemotePath, Token, Usage, UserName};
 use netdisk_protocol::{Connection, ConnectionError, Fault, Incoming, Numbered, Outgoing, Reply, Request};
 
 use crate::caps::{ListingTally, excerpt};
-use crate::dial::{Redial, Stream};
+use crate::dial::Stream;
 use crate::error::ClientError;
-use crate::offer::Offer;
+use crate::opening::{Announced, Opening};
+use crate::redial::Redial;
 use crate::reuse::Reuse;
 
 /// A user's connection to their home. Requests go one after the other; a fault leaves it usable, an error of which
@@ -26,32 +27,20 @@ use crate::reuse::Reuse;
 #[expect(missing_debug_implementations, reason = "the stream behind it has nothing to show")]
 pub struct Client {
     pub(crate) connection: Connection<Box<dyn Stream>>,
-    user: UserName,
-    token: Option<Token>,
-    redial: Option<Redial>,
-    last_id: u64,
+    /// What is due before the reply to the first request; `None` once the user is let in.
+    pub(crate) opening: Option<Opening>,
+    pub(crate) user: UserName,
+    pub(crate) token: Option<Token>,
+    pub(crate) redial: Option<Redial>,
+    pub(crate) last_id: u64,
     /// What the server announced.
-    offer: Offer,
+    pub(crate) announced: Announced,
+    /// How many connections one large file may use.
+    pub(crate) connections: usize,
     /// It was left in the middle of something.
-    is_given_up: bool,
+    pub(crate) is_given_up: bool,
     /// Whether content that the server has is sent nevertheless.
     pub(crate) reuse: Reuse,
-}
-
-/// The way to another connection of the same user.
-pub(crate) struct Another {
-    redial: Option<Redial>,
-    user: UserName,
-}
-
-impl Another {
-    /// Dials and logs in, where a token is at hand.
-    pub(crate) async fn dial(&self) -> Result<Client, ClientError> {
-        match &self.redial {
-            Some(redial) => redial.dial(&self.user).await,
-            None => Err(ConnectionError::Closed.into()),
-        }
-    }
 }
 
 /// A client taken apart, for whoever sends and receives at once.
@@ -59,6 +48,8 @@ pub(crate) struct Halves<'a> {
     pub(crate) incoming: &'a mut Incoming<Box<dyn Stream>>,
     pub(crate) outgoing: &'a mut Outgoing<Box<dyn Stream>>,
     pub(crate) last_id: &'a mut u64,
+    /// Requests that may be under way at once.
+    pub(crate) window: usize,
 }
 
 /// What is in a directory.
@@ -83,30 +74,17 @@ impl Client {
         redial: Option<Redial>,
         last_id: u64,
     ) -> Self {
-        Self {
-            connection,
-            user,
-            token,
-            redial,
-            last_id,
-            offer: Offer::of(None, &[]),
-            is_given_up: false,
-            reuse: Reuse::default(),
-        }
+        let announced = Announced::default();
+        let (opening, connections) = (None, 1);
+        let reuse = Reuse::default();
+        Self { connection, opening, user, token, redial, last_id, announced, connections, is_given_up: false, reuse }
     }
 
-    pub(crate) fn with_offer(self, offer: Offer) -> Self {
-        Self { offer, ..self }
-    }
-
-    pub(crate) fn offer(&self) -> Offer {
-        self.offer
-    }
-
-    /// What it takes to send and to receive at once: both halves, and the last id that was given.
-    pub(crate) fn halves(&mut self) -> Halves<'_> {
+    /// What it takes to send and to receive at once, once the user is let in.
+    pub(crate) async fn halves(&mut self) -> Result<Halves<'_>, ClientError> {
+        self.admitted().await?;
         let (incoming, outgoing) = self.connection.halves();
-        Halves { incoming, outgoing, last_id: &mut self.last_id }
+        Ok(Halves { incoming, outgoing, last_id: &mut self.last_id, window: self.announced.window })
     }
 
     /// Who is logged in.
@@ -141,7 +119,8 @@ impl Client {
     /// # }
     /// ```
     pub fn is_closed(&mut self) -> bool {
-        self.is_given_up || self.connection.is_closed()
+        // What answers an opening is no sign of an end.
+        self.is_given_up || self.opening.is_none() && self.connection.is_closed()
     }
 
     /// The connection was left in the middle of something, and is of no use any more.
@@ -193,7 +172,11 @@ impl Client {
     /// # Errors
     /// A broken connection.
     pub async fn close(mut self) -> Result<(), ClientError> {
-        Ok(self.connection.close().await?)
+        match self.opening {
+            // Nobody is in: there is nothing to end.
+            Some(_) => Ok(()),
+            None => Ok(self.connection.close().await?),
+        }
     }
 
     /// Lists a directory, one level or the whole tree below it, and makes sure that nothing of it is missing.
@@ -318,39 +301,9 @@ impl Client {
         }
     }
 
-    /// What it takes to make another connection of the same user.
-    pub(crate) fn another(&self) -> Another {
-        Another { redial: self.redial.clone(), user: self.user.clone() }
-    }
-
     /// The stream of frames behind it.
     pub(crate) fn connection(&mut self) -> &mut Connection<Box<dyn Stream>> {
         &mut self.connection
-    }
-
-    /// Takes over what the server gave after a change of the password: the old token is worthless.
-    pub(crate) fn renew(&mut self, token: Option<Token>) {
-        self.redial = match (self.redial.take(), &token) {
-            (Some(redial), Some(token)) => Some(redial.with(token.clone())),
-            _ => None,
-        };
-        self.token = token;
-    }
-
-    /// Whether [`Client::reconnect`] can be tried: a token is at hand.
-    pub(crate) fn can_reconnect(&self) -> bool {
-        self.redial.is_some()
-    }
-
-    /// Dials and logs in again in place of a connection that broke.
-    pub(crate) async fn reconnect(&mut self) -> Result<(), ClientError> {
-        let Some(redial) = &self.redial else { return Err(ConnectionError::Closed.into()) };
-        let Client { connection, last_id, offer, .. } = redial.dial(&self.user).await?;
-        self.connection = connection;
-        self.last_id = last_id;
-        self.offer = offer;
-        self.is_given_up = false;
-        Ok(())
     }
 
     async fn ask_done(&mut self, request: Request) -> Result<(), ClientError> {
@@ -367,13 +320,34 @@ impl Client {
 
     pub(crate) async fn send(&mut self, request: Request) -> Result<u64, ClientError> {
         self.last_id += 1;
-        self.connection.send(&Numbered::new(self.last_id, request)).await?;
+        let request = Numbered::new(self.last_id, request);
+        match self.connection.feed_message(&request).await {
+            // Too long for a stranger: it waits for the welcome.
+            Err(ConnectionError::FrameTooLarge { .. }) if !self.is_admitted() => {
+                self.admitted().await?;
+                self.connection.send(&request).await?;
+            }
+            fed => {
+                fed?;
+                self.flush().await?;
+            }
+        }
         Ok(self.last_id)
+    }
+
+    async fn flush(&mut self) -> Result<(), ClientError> {
+        let flushed = self.connection.flush().await;
+        if flushed.is_err() {
+            // A server that stopped listening may have said why.
+            self.admitted().await?;
+        }
+        Ok(flushed?)
     }
 
     /// The next reply to request `id`; a fault is an error.
     pub(crate) async fn recv(&mut self, id: u64) -> Result<Reply, ClientError> {
-        let reply: Numbered<Reply> = self.connection.recv().await?.ok_or(ConnectionError::Closed)?;
+        self.admitted().await?;
+        let reply = self.connection.recv_reply().await?.ok_or(ConnectionError::Closed)?;
         match reply.message {
             // Made anew, so that its text is cut to the limit.
             Reply::Fault(fault) if reply.id == id => Err(Fault::new(fault.code, fault.message).into()),

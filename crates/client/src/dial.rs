@@ -1,4 +1,4 @@
-//! Reaching a server: TCP, TLS, hello, all within one deadline; then registering or logging in.
+//! Reaching a server: TCP, TLS, hello, all within one deadline.
 
 use std::fmt;
 use std::future::Future;
@@ -6,26 +6,23 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netdisk_model::{Fingerprint, Password, Token, UserName};
+use netdisk_model::Fingerprint;
 use netdisk_protocol::limits::TLS_BUFFER_LEN;
-use netdisk_protocol::{
-    Admission, Connection, ConnectionError, Greeting, Gulp, Numbered, Proof, Reply, VERSION, WireObserver,
-};
+use netdisk_protocol::{Connection, ConnectionError, Gulp, WireObserver};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::caps::excerpt;
-use crate::client::Client;
 use crate::endpoint::Endpoint;
 use crate::error::ClientError;
-use crate::offer::Offer;
+use crate::login::Door;
+use crate::opening::{Hello, feed_hello};
 use crate::tap::Tap;
-use crate::trust::{PinVerifier, Trust, system_config};
+use crate::trust::{ALPN, PinVerifier, Trust, system_config};
 
 /// Time for TCP, TLS and hello together: a person waits no longer without an answer.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
@@ -39,6 +36,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// Reaches a server and greets it. The trust is checked before a byte of the protocol is sent.
 ///
+/// Where TLS has agreed on netdisk's protocol, hello goes out with the login that follows, and the server's own is read
+/// with the answer to it: that saves a round trip, and [`Door::greeted`] waits for it where nobody logs in yet. Anywhere
+/// else the server has said hello when this returns: no secret goes to somebody who may be no netdisk server.
+///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use netdisk_client::{Trust, dial};
@@ -49,7 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 ///
 /// # Errors
 /// [`ClientError::Unreachable`], [`ClientError::NotTrusted`], [`ClientError::NotVouchedFor`],
-/// [`ClientError::NotNetdisk`], all within eight seconds.
+/// [`ClientError::NotNetdisk`], all within eight seconds; a hello that is read later has what is left of them.
 pub async fn dial(endpoint: &Endpoint, trust: &Trust) -> Result<Door, ClientError> {
     dial_observed(endpoint, trust, None).await
 }
@@ -72,24 +73,16 @@ pub async fn dial_observed(
     trust: &Trust,
     observer: Option<Arc<dyn WireObserver>>,
 ) -> Result<Door, ClientError> {
-    within_deadline(endpoint, async {
-        let mut stream: Box<dyn Stream> = match trust {
-            Trust::Plaintext => Box::new(connect(endpoint).await?),
-            Trust::Pinned(fingerprint) => Box::new(connect_pinned(endpoint, Some(*fingerprint)).await?.0),
-            Trust::System => Box::new(connect_vouched(endpoint).await?),
-        };
-        if let Some(observer) = &observer {
-            stream = Box::new(Tap::new(stream, observer.clone()));
-        }
-        let mut connection = Connection::new(stream, FRAME_TIMEOUT);
-        if let Some(observer) = &observer {
-            connection.observe(observer);
-        }
-        let offer = greet(&mut connection).await.map_err(|error| odd(endpoint, trust, error))?;
-        let way = Way { endpoint: endpoint.clone(), trust: *trust, observer };
-        Ok(Door { connection, way: Some(way), offer })
-    })
-    .await
+    let way = Way { endpoint: endpoint.clone(), trust: *trust, observer };
+    let began = Instant::now();
+    let (mut connection, from) = within(DIAL_TIMEOUT, endpoint, way.connect()).await?;
+    feed_hello(&mut connection).await?;
+    let left = DIAL_TIMEOUT.saturating_sub(began.elapsed());
+    let door = Door::new(connection, Hello::Due { from, left }, Some(way));
+    match from {
+        Peer::Netdisk => Ok(door),
+        Peer::Unknown => door.greeted().await,
+    }
 }
 
 /// Greets a server over a stream that somebody else opened and trusts: a tunnel, a pipe, a test. Such a connection cannot
@@ -106,8 +99,8 @@ pub async fn dial_observed(
 /// [`ClientError::Connection`], or the server's fault.
 pub async fn greet_over<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(stream: S) -> Result<Door, ClientError> {
     let mut connection = Connection::new(Box::new(stream) as Box<dyn Stream>, FRAME_TIMEOUT);
-    let offer = greet(&mut connection).await?;
-    Ok(Door { connection, way: None, offer })
+    feed_hello(&mut connection).await?;
+    Door::new(connection, Hello::Due { from: Peer::Unknown, left: FRAME_TIMEOUT }, None).greeted().await
 }
 
 /// Asks a server for its key, for a person or a policy to decide about. Nothing of the protocol is sent.
@@ -123,7 +116,7 @@ pub async fn greet_over<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(stre
 /// # Errors
 /// [`ClientError::Unreachable`], [`ClientError::NotNetdisk`].
 pub async fn fingerprint_of(endpoint: &Endpoint) -> Result<Fingerprint, ClientError> {
-    within_deadline(endpoint, async {
+    within(DIAL_TIMEOUT, endpoint, async {
         let (mut stream, fingerprint) = connect_pinned(endpoint, None).await?;
         // Whether the farewell arrives changes nothing about the key.
         drop(stream.shutdown().await);
@@ -132,11 +125,13 @@ pub async fn fingerprint_of(endpoint: &Endpoint) -> Result<Fingerprint, ClientEr
     .await
 }
 
-async fn within_deadline<T>(
+/// Gives `work` up after `left`: of the time for dialling, that much is left.
+async fn within<T>(
+    left: Duration,
     endpoint: &Endpoint,
     work: impl Future<Output = Result<T, ClientError>>,
 ) -> Result<T, ClientError> {
-    timeout(DIAL_TIMEOUT, work)
+    timeout(left, work)
         .await
         .map_err(|_| unreachable(endpoint, format!("no answer within {} seconds", DIAL_TIMEOUT.as_secs())))?
 }
@@ -207,175 +202,74 @@ fn no_tls(endpoint: &Endpoint, error: impl fmt::Display) -> ClientError {
     ClientError::NotNetdisk { endpoint: endpoint.clone(), reason }
 }
 
-/// Exchanges hellos; gives what the server announces.
-async fn greet(connection: &mut Connection<Box<dyn Stream>>) -> Result<Offer, ConnectionError> {
-    let software = concat!("netdisk/", env!("CARGO_PKG_VERSION")).to_owned();
-    let hello = Greeting::Hello { version: VERSION, software, limits: None, features: Vec::new() };
-    connection.send(&hello).await?;
-    match connection.recv::<Greeting>().await?.ok_or(ConnectionError::Closed)? {
-        Greeting::Hello { version: VERSION, limits, features, .. } => Ok(Offer::of(limits, &features)),
-        Greeting::Hello { version, .. } => {
-            Err(ConnectionError::NotAMessage(format!("version {version}, where {VERSION} was offered")))
-        }
-    }
+/// What is known of the other side before it has said hello.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Peer {
+    /// It does TLS, and has agreed there on netdisk's protocol.
+    Netdisk,
+    /// Anything may listen there.
+    Unknown,
 }
 
-/// A server that does not even say hello as it should.
-fn odd(endpoint: &Endpoint, trust: &Trust, error: ConnectionError) -> ClientError {
-    match error {
-        ConnectionError::Refused(fault) => fault.into(),
-        error => {
-            let hint = if *trust == Trust::Plaintext { "; does it want TLS?" } else { "" };
-            ClientError::NotNetdisk { endpoint: endpoint.clone(), reason: format!("{error}{hint}") }
-        }
+impl Peer {
+    fn of(stream: &Encrypted) -> Self {
+        if stream.get_ref().1.alpn_protocol() == Some(ALPN) { Self::Netdisk } else { Self::Unknown }
     }
-}
-
-/// A server that has said hello and waits for somebody to register or log in.
-///
-/// ```no_run
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use netdisk_client::{Trust, dial};
-/// let door = dial(&"127.0.0.1".parse()?, &Trust::Plaintext).await?;
-/// let client = door.log_in(&"alice".parse()?, netdisk_model::Password::new("correct horse"), false).await?;
-/// # Ok(())
-/// # }
-/// ```
-#[expect(missing_debug_implementations, reason = "the stream behind it has nothing to show")]
-pub struct Door {
-    connection: Connection<Box<dyn Stream>>,
-    /// How to come here again.
-    way: Option<Way>,
-    offer: Offer,
-}
-
-impl Door {
-    /// Makes an account and logs in; with `keep`, asks for a token for later logins.
-    ///
-    /// ```no_run
-    /// # async fn example(door: netdisk_client::Door) -> Result<(), Box<dyn std::error::Error>> {
-    /// let password = netdisk_model::Password::new("correct horse");
-    /// let client = door.register(&"alice".parse()?, password, false).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// A fault: `name_taken`, `bad_password`, `registration_closed`; a broken connection.
-    pub async fn register(self, user: &UserName, password: Password, keep: bool) -> Result<Client, ClientError> {
-        self.enter(user, Admission::Register { user: user.clone().into(), password, invitation: None, keep }, None)
-            .await
-    }
-
-    /// Makes an account by an invitation and logs in; with `keep`, asks for a token for later logins.
-    ///
-    /// ```no_run
-    /// # async fn example(door: netdisk_client::Door, invitation: netdisk_model::Token)
-    /// # -> Result<(), Box<dyn std::error::Error>> {
-    /// let password = netdisk_model::Password::new("correct horse");
-    /// let client = door.register_invited(&"alice".parse()?, password, invitation, false).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// As [`Door::register`].
-    pub async fn register_invited(
-        self,
-        user: &UserName,
-        password: Password,
-        invitation: Token,
-        keep: bool,
-    ) -> Result<Client, ClientError> {
-        let user_claim = user.clone().into();
-        self.enter(user, Admission::Register { user: user_claim, password, invitation: Some(invitation), keep }, None)
-            .await
-    }
-
-    /// Logs in by password; with `keep`, asks for a token for later logins.
-    ///
-    /// ```no_run
-    /// # async fn example(door: netdisk_client::Door) -> Result<(), Box<dyn std::error::Error>> {
-    /// let password = netdisk_model::Password::new("correct horse");
-    /// let client = door.log_in(&"alice".parse()?, password, true).await?;
-    /// let token = client.token().cloned();
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// The fault `login_refused`; a broken connection.
-    pub async fn log_in(self, user: &UserName, password: Password, keep: bool) -> Result<Client, ClientError> {
-        self.enter(user, Admission::Login { user: user.clone().into(), proof: Proof::Password(password), keep }, None)
-            .await
-    }
-
-    /// Logs in by a token from an earlier login.
-    ///
-    /// ```no_run
-    /// # async fn example(door: netdisk_client::Door, token: netdisk_model::Token)
-    /// # -> Result<(), Box<dyn std::error::Error>> {
-    /// let client = door.log_in_by_token(&"alice".parse()?, token).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// The fault `login_refused`; a broken connection.
-    pub async fn log_in_by_token(self, user: &UserName, token: Token) -> Result<Client, ClientError> {
-        self.enter(
-            user,
-            Admission::Login { user: user.clone().into(), proof: Proof::Token(token.clone()), keep: false },
-            Some(token),
-        )
-        .await
-    }
-
-    async fn enter(mut self, who: &UserName, admission: Admission, used: Option<Token>) -> Result<Client, ClientError> {
-        let id = 1;
-        self.connection.send(&Numbered::new(id, admission)).await?;
-        let reply: Numbered<Reply> = self.connection.recv().await?.ok_or(ConnectionError::Closed)?;
-        match reply.message {
-            Reply::Welcome { user, token } if reply.id == id && user == *who => {
-                self.connection.admit();
-                let redial = self.way.zip(token.clone().or(used)).map(|(way, token)| Redial { way, token });
-                Ok(Client::new(self.connection, user, token, redial, id).with_offer(self.offer))
-            }
-            Reply::Fault(fault) => {
-                // The refusal is what matters; how the farewell goes does not.
-                drop(self.connection.close().await);
-                Err(fault.into())
-            }
-            other => Err(ClientError::Unexpected(excerpt(format!("as a welcome: {other:?}")))),
-        }
-    }
-}
-
-/// What it takes to come back to a server.
-#[derive(Clone)]
-pub(crate) struct Redial {
-    way: Way,
-    token: Token,
 }
 
 /// How to reach a server.
 #[derive(Clone)]
-struct Way {
-    endpoint: Endpoint,
-    trust: Trust,
-    observer: Option<Arc<dyn WireObserver>>,
+pub(crate) struct Way {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) trust: Trust,
+    pub(crate) observer: Option<Arc<dyn WireObserver>>,
 }
 
-impl Redial {
-    /// The same way with another token.
-    pub(crate) fn with(self, token: Token) -> Self {
-        Self { token, ..self }
+impl Way {
+    /// Connects, and says what is known of the other side.
+    async fn connect(&self) -> Result<(Connection<Box<dyn Stream>>, Peer), ClientError> {
+        let encrypted = match self.trust {
+            Trust::Plaintext => None,
+            Trust::Pinned(fingerprint) => Some(connect_pinned(&self.endpoint, Some(fingerprint)).await?.0),
+            Trust::System => Some(connect_vouched(&self.endpoint).await?),
+        };
+        let peer = encrypted.as_ref().map_or(Peer::Unknown, Peer::of);
+        let mut stream: Box<dyn Stream> = match encrypted {
+            Some(stream) => Box::new(stream),
+            None => Box::new(connect(&self.endpoint).await?),
+        };
+        if let Some(observer) = &self.observer {
+            stream = Box::new(Tap::new(stream, observer.clone()));
+        }
+        let mut connection = Connection::new(stream, FRAME_TIMEOUT);
+        if let Some(observer) = &self.observer {
+            connection.observe(observer);
+        }
+        Ok((connection, peer))
     }
 
-    /// Dials and logs in again; the same trust is asked for.
-    pub(crate) async fn dial(&self, user: &UserName) -> Result<Client, ClientError> {
-        let Way { endpoint, trust, observer } = &self.way;
-        let door = dial_observed(endpoint, trust, observer.clone()).await?;
-        door.log_in_by_token(user, self.token.clone()).await
+    /// What comes of the hello of such a peer, for which there is so much time left.
+    pub(crate) async fn hear<T>(
+        &self,
+        from: Peer,
+        left: Duration,
+        hello: impl Future<Output = Result<T, ConnectionError>>,
+    ) -> Result<T, ClientError> {
+        within(left, &self.endpoint, async { hello.await.map_err(|error| self.no_hello(from, error)) }).await
+    }
+
+    /// A server that does not even say hello as it should, or whose line broke before.
+    fn no_hello(&self, from: Peer, error: ConnectionError) -> ClientError {
+        match (error, from) {
+            (ConnectionError::Refused(fault), _) => fault.into(),
+            (
+                error @ (ConnectionError::Io(_) | ConnectionError::Closed | ConnectionError::Truncated),
+                Peer::Netdisk,
+            ) => error.into(),
+            (error, _) => {
+                let hint = if self.trust == Trust::Plaintext { "; does it want TLS?" } else { "" };
+                ClientError::NotNetdisk { endpoint: self.endpoint.clone(), reason: format!("{error}{hint}") }
+            }
+        }
     }
 }

@@ -58,6 +58,9 @@ pub enum ClientError {
     /// The server refused. Its text is untrusted.
     #[error(transparent)]
     Fault(#[from] Fault),
+    /// The login that went ahead of a request was refused: nothing was done. Its text is untrusted.
+    #[error(transparent)]
+    NotLoggedIn(Fault),
     /// The server's answer fits no request; it breaks the protocol.
     #[error("the server broke the protocol: {0}")]
     Unexpected(String),
@@ -119,7 +122,7 @@ impl ClientError {
     /// assert!(!ClientError::DigestMismatch.ends_connection());
     /// ```
     pub fn ends_connection(&self) -> bool {
-        matches!(self, Self::Connection(_) | Self::Unexpected(_))
+        matches!(self, Self::Connection(_) | Self::Unexpected(_) | Self::NotLoggedIn(_))
     }
 
     /// Names the local file that an IO error concerns.
@@ -141,7 +144,9 @@ impl ClientError {
             Self::Unreachable { .. } => true,
             Self::Connection(ConnectionError::Refused(fault)) => fault.code.is_worth_a_retry(),
             Self::Connection(error) => error.as_fault().is_none_or(|fault| fault.code == FaultCode::TimedOut),
-            Self::Fault(fault) => matches!(fault.code, FaultCode::Busy | FaultCode::ShuttingDown),
+            Self::Fault(fault) | Self::NotLoggedIn(fault) => {
+                matches!(fault.code, FaultCode::Busy | FaultCode::ShuttingDown)
+            }
             _ => false,
         }
     }
@@ -157,7 +162,9 @@ impl ClientError {
     /// ```
     pub fn fault_code(&self) -> Option<FaultCode> {
         match self {
-            Self::Fault(fault) | Self::Connection(ConnectionError::Refused(fault)) => Some(fault.code),
+            Self::Fault(fault) | Self::NotLoggedIn(fault) | Self::Connection(ConnectionError::Refused(fault)) => {
+                Some(fault.code)
+            }
             Self::DigestMismatch => Some(FaultCode::DigestMismatch),
             Self::Changed { .. } => Some(FaultCode::Changed),
             Self::BadPath { .. } => Some(FaultCode::BadPath),

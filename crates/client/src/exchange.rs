@@ -108,7 +108,9 @@ impl Client {
         offset: u64,
         version: Option<Version>,
     ) -> Result<(u64, u64, Entry), ClientError> {
-        let id = self.send(Request::Download { path: path.clone().into(), offset, version: version.clone() }).await?;
+        let version_here = version.clone();
+        let request = Request::Download { path: path.clone().into(), offset, version: version_here, part: None };
+        let id = self.send(request).await?;
         match self.recv(id).await? {
             Reply::Ready { offset: from, entry: Some(entry), .. }
                 if entry.path == *path
@@ -116,6 +118,21 @@ impl Client {
                     && (from == 0 || from == offset && entry.version == version) =>
             {
                 Ok((id, from, entry))
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Asks for the first part of a file; its body must be received next. Gives the file, and what the server stored it as.
+    /// Where it is no longer than a part, the body is the whole of it.
+    pub(crate) async fn begin_parts(&mut self, path: &RemotePath) -> Result<(u64, Entry, Option<Digest>), ClientError> {
+        let request = Request::Download { path: path.clone().into(), offset: 0, version: None, part: Some(0) };
+        let id = self.send(request).await?;
+        match self.recv(id).await? {
+            Reply::Ready { offset: 0, entry: Some(entry), digest, .. }
+                if entry.path == *path && entry.kind == EntryKind::File =>
+            {
+                Ok((id, entry, digest))
             }
             other => Err(unexpected(&other)),
         }

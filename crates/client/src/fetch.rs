@@ -17,6 +17,7 @@ use crate::error::ClientError;
 use crate::local::WriterSink;
 use crate::observer::Observer;
 use crate::part_file::{PartFile, Place};
+use crate::parts::{self, Fetched};
 use crate::retry::Retry;
 use crate::transfer::{GetTarget, OnExisting, Outcome};
 
@@ -63,8 +64,28 @@ pub async fn get(
     let mut retry = Retry::new(observer, cancel);
     let mut arrived: Option<Arrived<'_>> = None;
     let mut mismatches = 0;
+    let mut in_parts = client.may_share();
     loop {
-        let error = match fetch(client, path, &local, &mut arrived, observer, cancel).await {
+        let mut begun = None;
+        if in_parts {
+            match parts::fetch(client, path, &local, existing, observer, cancel).await? {
+                Fetched::Whole(outcome) => return Ok(outcome),
+                Fetched::Begun(id, entry) => begun = Some((id, 0, entry)),
+                Fetched::NotInParts => {}
+                Fetched::Failed { error, came_on } => {
+                    in_parts = came_on;
+                    // It is another file by now, or damaged here or there: asked for as a whole, it says which.
+                    if !matches!(error.fault_code(), Some(FaultCode::Changed | FaultCode::DigestMismatch)) {
+                        retry.reconnect(client, error).await?;
+                    } else if client.is_closed() {
+                        client.reconnect().await?;
+                    }
+                    continue;
+                }
+            }
+        }
+        in_parts = false;
+        let error = match fetch(client, path, &local, &mut arrived, begun, observer, cancel).await {
             Ok(digest) => {
                 let Some(Arrived { part, sink, entry, was_kept }) = arrived.take() else {
                     return Err(ClientError::DigestMismatch);
@@ -142,21 +163,26 @@ impl<'a> Arrived<'a> {
     }
 }
 
-/// One attempt to fetch what has not arrived yet; gives the digest of the whole that the server claims.
+/// One attempt to fetch what has not arrived yet, unless a request for all of it has `begun` already; gives the digest of the
+/// whole that the server claims.
 async fn fetch<'a>(
     client: &mut Client,
     path: &RemotePath,
     local: &Path,
     arrived: &mut Option<Arrived<'a>>,
+    begun: Option<(u64, u64, Entry)>,
     observer: &'a dyn Observer,
     cancel: &CancellationToken,
 ) -> Result<Digest, ClientError> {
-    if arrived.is_none() {
+    if arrived.is_none() && begun.is_none() {
         *arrived = Arrived::find(client, path, local, observer, cancel).await?;
     }
     let known = arrived.as_ref().map(|arrived| (arrived.sink.position(), arrived.entry.version.clone()));
     let (offset, version) = known.unwrap_or_default();
-    let (id, from, entry) = client.begin_download(path, offset, version).await?;
+    let (id, from, entry) = match begun {
+        Some(begun) => begun,
+        None => client.begin_download(path, offset, version).await?,
+    };
     let arrived = match arrived {
         Some(arrived) => {
             arrived.update(from, entry).await?;

@@ -17,7 +17,7 @@ use crate::door::finish;
 use crate::error::ClientError;
 use crate::local::{SkippingSource, modified_ms};
 use crate::observer::{Observer, Progress};
-use crate::reuse::Announced;
+use crate::parts::Announced;
 use crate::stamp::{Links, Stamp, open_regular};
 
 /// Frames that are read at once: a hop to a thread and back costs nothing beside them.
@@ -67,9 +67,14 @@ impl LargeFile {
     }
 
     /// The file for whoever reads it as a whole before it is sent.
-    pub(crate) fn announced(&self) -> Result<Announced, ClientError> {
+    pub(crate) fn shared(&self) -> Result<Announced, ClientError> {
         let file = self.file.try_clone().map_err(ClientError::local(&self.path))?;
-        Ok(Announced { file: Arc::new(file), stamp: self.stamp, local: self.path.clone() })
+        Ok(Announced { file: Arc::new(file), stamp: self.stamp, path: self.path.clone() })
+    }
+
+    /// The file and what it was when it was opened, to be sent in parts.
+    pub(crate) fn announced(self: Box<Self>) -> Announced {
+        Announced { file: Arc::new(self.file), stamp: self.stamp, path: self.path }
     }
 
     /// Reads on, and leaves out what is before `offset`. Blocks.

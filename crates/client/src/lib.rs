@@ -2,7 +2,7 @@
 //!
 //! - [`Endpoint`], [`Trust`], [`dial()`], [`fingerprint_of`]: reaching a server and knowing that it is the right one.
 //! - [`Door`]: a server that waits for somebody to register or log in.
-//! - [`Client`]: one method for each request.
+//! - [`Client`]: one method for each request. [`ListingTally`]: for whoever holds what a listing brings.
 //! - [`put`], [`get`]: the transfer engine, with [`Observer`] for whoever wants to watch.
 //! - [`Transfers`]: many files at once, trees too, and [`TransfersObserver`] beside them.
 //! - [`Reuse`]: content that the server has already, and copies.
@@ -41,9 +41,12 @@ mod fetch;
 mod hashing;
 mod large_file;
 mod local;
+mod login;
 mod observer;
-mod offer;
+mod opening;
 mod part_file;
+mod parts;
+mod redial;
 mod rest;
 mod retry;
 mod reuse;
@@ -54,18 +57,21 @@ mod transfers;
 mod trust;
 mod walk;
 
+pub use caps::ListingTally;
 pub use client::{Client, Listing};
 pub use destination::Destination;
-pub use dial::{Door, dial, dial_observed, fingerprint_of, greet_over};
+pub use dial::{dial, dial_observed, fingerprint_of, greet_over};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::ClientError;
 pub use fetch::get;
 pub use local::modified_ms;
+pub use login::Door;
 pub use observer::{Observer, Progress, Unobserved};
 pub use retry::Retry;
 pub use reuse::Reuse;
 pub use transfer::{GetTarget, OnExisting, Outcome, PutSource, put};
 pub use transfers::{
-    Ask, End, Existing, Filter, GetRoot, Item, LeftOut, PutRoot, Summary, Transfers, TransfersObserver, numbered,
+    Ask, CONNECTIONS, End, Existing, Filter, GetRoot, Item, LeftOut, PutRoot, Summary, Transfers, TransfersObserver,
+    numbered,
 };
 pub use trust::Trust;

@@ -14,8 +14,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use netdisk_model::{Entry, RemotePath};
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags, XattrFlags};
+use netdisk_model::{Entry, PART_LEN, RemotePath};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags, SeekFrom, XattrFlags};
 use rustix::io::Errno;
 
 use crate::error::ClientError;
@@ -230,7 +230,23 @@ fn open_kept(directory: &OwnedFd, name: &OsStr, remote: &RemotePath) -> io::Resu
     // Its writer may have committed it between open and lock, or written more.
     let metadata = file.metadata()?;
     let is_there = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?.st_ino == metadata.ino();
-    Ok(is_there.then_some((file, entry, metadata.len())))
+    let len = contiguous_len(&file, metadata.len())?;
+    Ok(is_there.then_some((file, entry, len)))
+}
+
+/// How much of a file of `len` bytes is there without a gap: a process that was killed while parts came out of order left
+/// holes, and before the first of them perhaps half a part.
+fn contiguous_len(file: &File, len: u64) -> io::Result<u64> {
+    let contiguous = match rustix::fs::seek(file, SeekFrom::Hole(0)) {
+        Ok(hole) if hole < len => hole / PART_LEN * PART_LEN,
+        // It is whole, or empty, or nobody knows; its digest will tell.
+        _ => len,
+    };
+    rustix::fs::seek(file, SeekFrom::Start(0))?;
+    if contiguous < len {
+        file.set_len(contiguous)?;
+    }
+    Ok(contiguous)
 }
 
 /// Keeps others out for as long as the file is open; false when somebody else has it.

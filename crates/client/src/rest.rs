@@ -26,6 +26,8 @@ impl Client {
     /// # }
     /// ```
     pub async fn rest(mut self, wake: CancellationToken) -> Option<Self> {
+        // A server has less patience with strangers.
+        self.admitted().await.ok()?;
         loop {
             tokio::select! {
                 () = wake.cancelled() => return Some(self),

@@ -59,6 +59,10 @@ impl<'a> Retry<'a> {
 
     /// After `error`: connects again, waiting between tries; gives the error back when it is no use.
     pub(crate) async fn reconnect(&mut self, client: &mut Client, mut error: ClientError) -> Result<(), ClientError> {
+        // Who was never let in has not lost a connection: whoever dialled knows what to do.
+        if !client.is_admitted() {
+            return Err(error);
+        }
         loop {
             if !client.can_reconnect() || !self.wait(&error).await {
                 return Err(error);

@@ -9,10 +9,6 @@
 //! The reason comes with the answer that is waited for anyway, so a file that nothing on the server is like costs neither a
 //! round trip nor a hash. Whatever comes of the question but `stored`, the file is sent as any other.
 
-use std::fs::File;
-use std::path::PathBuf;
-use std::sync::Arc;
-
 use netdisk_model::Digest;
 use netdisk_protocol::{BodyPart, Fault, FaultCode, Numbered, Reply, Request};
 use tokio_util::sync::CancellationToken;
@@ -24,14 +20,7 @@ use crate::exchange::{Begun, Stored};
 use crate::hashing::{Hashing, PIECE_LEN};
 use crate::local::SkippingSource;
 use crate::observer::{Observer, Progress};
-use crate::stamp::Stamp;
-
-/// An open file, and what it was when it was announced.
-pub(crate) struct Announced {
-    pub(crate) file: Arc<File>,
-    pub(crate) stamp: Stamp,
-    pub(crate) local: PathBuf,
-}
+use crate::parts::Announced;
 
 /// What came of storing a file.
 pub(crate) struct Put {
@@ -87,10 +76,7 @@ impl Client {
         let size = announced.stamp.size;
         let hashed = hash(announced, observer, cancel);
         let hashed = self.connection.keep_alive(hashed).await?;
-        let asked = match hashed.as_ref().ok().copied().flatten().and_then(|digest| reuse_request(upload, digest)) {
-            Some(request) => Some(self.send(request).await?),
-            None => None,
-        };
+        let asked = self.send_reuse(upload, hashed.as_ref().ok().copied().flatten()).await?;
         // The last reply to the upload: whatever it is, nothing was stored.
         match self.recv(begun.id).await {
             Err(ClientError::Fault(_)) => {}
@@ -98,6 +84,49 @@ impl Client {
             Ok(other) => return Err(unexpected(&other)),
         }
         let (Some(digest), Some(asked)) = (hashed?, asked) else { return Ok(None) };
+        self.recv_reused(asked, size, digest, observer).await
+    }
+
+    /// Before an upload in parts, which is not told: asks whether there are files of its size, and has the server copy the
+    /// content; `None` where it has to be sent.
+    pub(crate) async fn reuse_known(
+        &mut self,
+        upload: &Request,
+        announced: Announced,
+        observer: &dyn Observer,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Stored>, ClientError> {
+        let size = announced.stamp.size;
+        if !self.announced.reuse || self.reuse == Reuse::Never {
+            return Ok(None);
+        }
+        match self.ask(Request::Known { sizes: vec![size] }).await {
+            Ok(Reply::Known { sizes }) if sizes.contains(&size) => {}
+            Ok(Reply::Known { .. }) | Err(ClientError::Fault(_)) => return Ok(None),
+            Ok(other) => return Err(unexpected(&other)),
+            Err(error) => return Err(error),
+        }
+        let hashed = self.connection.keep_alive(hash(announced, observer, cancel)).await??;
+        match (hashed, self.send_reuse(upload, hashed).await?) {
+            (Some(digest), Some(asked)) => self.recv_reused(asked, size, digest, observer).await,
+            _ => Ok(None),
+        }
+    }
+
+    async fn send_reuse(&mut self, upload: &Request, digest: Option<Digest>) -> Result<Option<u64>, ClientError> {
+        match digest.and_then(|digest| reuse_request(upload, digest)) {
+            Some(request) => Ok(Some(self.send(request).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn recv_reused(
+        &mut self,
+        asked: u64,
+        size: u64,
+        digest: Digest,
+        observer: &dyn Observer,
+    ) -> Result<Option<Stored>, ClientError> {
         match self.recv(asked).await {
             Ok(Reply::Stored { size: stored, digest: of, version }) if stored == size && of == digest => {
                 observer.progress(Progress { position: size, size: Some(size) });
@@ -147,7 +176,7 @@ async fn hash(
             return Err(Fault::new(FaultCode::Cancelled, FaultCode::Cancelled.meaning()).into());
         }
         let (step, next) = run_blocking(move || (hashing.read(PIECE_LEN), hashing)).await;
-        if let Some(ended) = step.map_err(ClientError::local(&announced.local))? {
+        if let Some(ended) = step.map_err(ClientError::local(&announced.path))? {
             return Ok(ended);
         }
         hashing = next;

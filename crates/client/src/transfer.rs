@@ -16,6 +16,7 @@ use crate::exchange::Stored;
 use crate::large_file::{LargeFile, LargeSource};
 use crate::local::ReaderSource;
 use crate::observer::Observer;
+use crate::parts::{self, Failed, SHARED_LEN_MIN};
 use crate::retry::Retry;
 use crate::reuse::Put;
 use crate::stamp::Links;
@@ -108,33 +109,68 @@ pub async fn put(
     observer: &dyn Observer,
     cancel: &CancellationToken,
 ) -> Result<Outcome, ClientError> {
-    let request = |size, modified, resume| Request::Upload {
+    let request = |size, modified, resume, body| Request::Upload {
         path: path.clone().into(),
         size,
         modified,
         create: existing == OnExisting::Refuse,
         resume,
-        body: BodyStart::Wait,
+        body,
     };
     let local = match source {
         PutSource::File(local) => local,
         PutSource::Stream(stream) => {
             let mut source = ReaderSource::new(stream, "the stream".into(), observer);
-            let stored = client.upload(request(None, None, None), &mut source, cancel).await;
+            let stored = client.upload(request(None, None, None, BodyStart::Wait), &mut source, cancel).await;
             return stored.map(Outcome::from).map_err(|error| source.failure_or(error));
         }
     };
     let mut retry = Retry::new(observer, cancel);
     let (mut mismatches, mut changes) = (0, 0);
+    let mut in_parts = client.may_share();
+    let mut may_be_there = true;
     loop {
         let opened = local.clone();
         let file = run_blocking(move || LargeFile::open(&opened, Links::Follow)).await?;
-        let request = request(Some(file.size()), file.modified(), file.resume_key());
-        let announced = file.announced()?;
-        let mut source = LargeSource::new(file, observer);
-        let error = match client.store(request, announced, &mut source, observer, cancel).await {
-            Ok(Put { stored, reused }) => return Ok(Outcome { reused, ..stored.into() }),
-            Err(error) => source.failure_or(error),
+        let request = |body| request(Some(file.size()), file.modified(), file.resume_key(), body);
+        in_parts &= file.size() >= SHARED_LEN_MIN;
+        // Whether the server knows of parts is known then.
+        let admitted = if in_parts { client.admitted().await } else { Ok(()) };
+        let error = match admitted {
+            Err(error) => error,
+            Ok(()) if in_parts && client.can_share() => {
+                let request = request(BodyStart::Parts);
+                let announced = file.announced();
+                let asked = match may_be_there {
+                    true => client.reuse_known(&request, announced.clone(), observer, cancel).await,
+                    false => Ok(None),
+                };
+                match asked {
+                    Ok(Some(stored)) => return Ok(Outcome { reused: true, ..stored.into() }),
+                    // What comes of it from here on is kept, and need not be asked for again.
+                    Ok(None) => may_be_there = false,
+                    Err(error) => {
+                        retry.reconnect(client, error).await?;
+                        continue;
+                    }
+                }
+                match parts::send(client, request, announced, observer, cancel).await {
+                    Ok(stored) => return Ok(stored.into()),
+                    Err(Failed { error, came_on }) => {
+                        in_parts = came_on;
+                        error
+                    }
+                }
+            }
+            Ok(()) => {
+                let request = request(BodyStart::Wait);
+                let announced = file.shared()?;
+                let mut source = LargeSource::new(file, observer);
+                match client.store(request, announced, &mut source, observer, cancel).await {
+                    Ok(Put { stored, reused }) => return Ok(Outcome { reused, ..stored.into() }),
+                    Err(error) => source.failure_or(error),
+                }
+            }
         };
         match error {
             // What the server had kept may have been spoilt; it has thrown it away.
@@ -142,6 +178,10 @@ pub async fn put(
             // Whoever wrote into it may be done now.
             ClientError::Changed { .. } if changes == 0 => changes += 1,
             error => retry.reconnect(client, error).await?,
+        }
+        // It may have been left in the middle of something.
+        if client.is_closed() && client.can_reconnect() {
+            client.reconnect().await?;
         }
     }
 }

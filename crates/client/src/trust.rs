@@ -10,6 +10,9 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
+/// The name of the protocol inside TLS (RFC 7301).
+pub(crate) const ALPN: &[u8] = b"netdisk/1";
+
 /// How a client knows its server.
 ///
 /// ```
@@ -71,7 +74,7 @@ fn client_config(
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"netdisk/1".to_vec()];
+    config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(config)
 }
 

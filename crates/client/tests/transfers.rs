@@ -65,7 +65,9 @@ async fn serve(stream: DuplexStream, store: Arc<Store>, window: usize) -> Result
                 let path = path.check().expect("a path");
                 let entry = entry(&store, &path);
                 let content = store.files.lock().expect("not poisoned")[path.as_str()].clone();
-                connection.send(&Numbered::new(id, Reply::Ready { offset, entry: Some(entry), known: false })).await?;
+                connection
+                    .send(&Numbered::new(id, Reply::Ready { offset, entry: Some(entry), digest: None, known: false }))
+                    .await?;
                 let mut source = Memory { content, position: usize::try_from(offset).expect("short") };
                 let stop = Stop::new(CancellationToken::new(), FaultCode::ShuttingDown);
                 drop(send_body(&mut connection, id, &mut source, &stop).await?);
@@ -87,7 +89,9 @@ async fn upload(
     body: BodyStart,
 ) -> Result<Reply, ConnectionError> {
     if body == BodyStart::Wait {
-        connection.send(&Numbered::new(id, Reply::Ready { offset: 0, entry: None, known: false })).await?;
+        connection
+            .send(&Numbered::new(id, Reply::Ready { offset: 0, entry: None, digest: None, known: false }))
+            .await?;
     }
     let mut sink = Gather::default();
     let stop = Stop::new(CancellationToken::new(), FaultCode::ShuttingDown);
@@ -347,4 +351,42 @@ async fn the_walk_that_counts_and_the_walk_that_sends_have_each_a_filter_of_its_
     walks.iter_mut().for_each(|entered| entered.sort());
     let each = ["/", "/d0", "/d1", "/d2"].map(path).to_vec();
     assert_eq!(*walks, [each.clone(), each]);
+}
+
+/// Somebody who wants no more once so many have come to their end.
+struct Impatient {
+    left: Mutex<usize>,
+    cancel: CancellationToken,
+}
+
+impl TransfersObserver for Impatient {
+    fn ended(&self, _item: Item<'_>, _end: &End) {
+        let mut left = self.left.lock().expect("not poisoned");
+        if *left == 1 {
+            self.cancel.cancel();
+        }
+        *left = left.saturating_sub(1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_at_the_very_end_stops_nothing_and_an_earlier_one_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let all = grow(folder.path());
+    let mut client = client(&Arc::default(), 512, u64::MAX).await.expect("not cut");
+    let whole = put(&mut client, folder.path(), &Arc::default()).await.expect("stored");
+    let ends = usize::try_from(whole.files + whole.directories).expect("few");
+    for stop in [ends, 1, 2, ends / 2, ends - 1, ends] {
+        let cancel = CancellationToken::new();
+        let impatient = Impatient { left: Mutex::new(stop), cancel: cancel.clone() };
+        let root = PutRoot { local: folder.path().to_owned(), remote: path("/t") };
+        let transfers = Transfers::new(&mut client).observer(Arc::new(impatient)).cancel(cancel);
+        match transfers.put(vec![root]).await {
+            Ok(summary) => assert_eq!(summary.files, all.len() as u64, "at {stop}"),
+            Err(error) => {
+                assert_eq!(error.fault_code(), Some(FaultCode::Cancelled), "at {stop}");
+                assert!(stop < ends, "all were done");
+            }
+        }
+    }
 }

@@ -7,6 +7,7 @@
 //! - [`UserName`] and [`UserNameError`]: who somebody is.
 //! - [`Entry`], [`EntryKind`], [`Version`]: one line of a listing.
 //! - [`Digest`]: the identity of content.
+//! - [`Parts`] and [`PartHasher`]: a file in parts, and what their digests make together.
 //! - [`Usage`] and [`Limits`]: how much an account uses, and may.
 //! - [`ResumeKey`]: a sender's name for a content.
 //! - [`Fingerprint`]: the identity of a server.
@@ -17,6 +18,7 @@ mod digest;
 mod entry;
 mod fingerprint;
 mod kept_login;
+mod parts;
 mod remote_path;
 mod resume_key;
 mod secret;
@@ -27,6 +29,7 @@ pub use digest::{Digest, DigestError};
 pub use entry::{Entry, EntryKind, Version, VersionError};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use kept_login::KeptLogin;
+pub use parts::{PART_LEN, PartHasher, Parts};
 pub use remote_path::{COMPONENT_LEN_MAX, DEPTH_MAX, PATH_LEN_MAX, PathError, RemotePath};
 pub use resume_key::{ResumeKey, ResumeKeyError};
 pub use secret::{PASSWORD_LEN_MAX, PASSWORD_LEN_MIN, Password, PasswordError, Token};

@@ -212,7 +212,7 @@ The file config.toml in the configuration folder may say:
   server = \"nas.local\"          # and user, password_file, ca, color
   put_existing = \"newer\"        # what --existing is when it is not given
   get_existing = \"skip\"
-  connections = 4               # how many at once, for trees and many files
+  connections = 4               # how many at once, for many files and large ones
   jobs = 3                      # how many of the shell run at once
 
   [profile.work]                # the same keys, for `--profile work` alone

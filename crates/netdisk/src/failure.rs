@@ -69,6 +69,14 @@ pub(crate) enum Failure {
     /// The connection was lost over what is shown as it comes.
     #[error("{0}; some of it has been shown already, so it is not begun anew: repeat it for the whole")]
     CutShort(Box<Failure>),
+    /// A line of a script failed.
+    #[error("line {line}: {failure}")]
+    AtLine {
+        /// Which one, from 1.
+        line: u64,
+        /// Why.
+        failure: Box<Failure>,
+    },
     /// A job failed; how has been said.
     #[error("job {number} failed")]
     Job {
@@ -111,7 +119,8 @@ impl Failure {
     pub(crate) fn of_one(item: Item<'_>, error: &ClientError) -> Self {
         let name = match error {
             // These name the thing themselves.
-            ClientError::Fault(_) | ClientError::BadPath { .. } | ClientError::Local { .. } => None,
+            ClientError::Fault(_) | ClientError::NotLoggedIn(_) => None,
+            ClientError::BadPath { .. } | ClientError::Local { .. } => None,
             ClientError::LocalExists { .. } | ClientError::LocalBusy { .. } | ClientError::Changed { .. } => None,
             _ => Some(item.remote),
         };
@@ -138,7 +147,7 @@ impl Failure {
             Self::Integrity(_) => 8,
             Self::SomeFailed { .. } => 9,
             Self::Interrupted | Self::Dropped => 130,
-            Self::Unsure(failure) | Self::CutShort(failure) => failure.code(),
+            Self::Unsure(failure) | Self::CutShort(failure) | Self::AtLine { failure, .. } => failure.code(),
             Self::Job { code, .. } => *code,
         }
     }
@@ -148,6 +157,7 @@ impl Failure {
         let fault = match self {
             Self::Client(error) | Self::About { error, .. } => error.fault_code(),
             Self::OfOne { fault, .. } => *fault,
+            Self::AtLine { failure, .. } => return failure.name(),
             _ => None,
         };
         fault.map_or_else(|| exit_name(self.code()), |code| code.name())
@@ -209,7 +219,8 @@ fn exit_name(code: u8) -> &'static str {
 fn client_code(error: &ClientError) -> u8 {
     match error {
         ClientError::Unreachable { .. } | ClientError::NotNetdisk { .. } => 3,
-        ClientError::Connection(ConnectionError::Refused(fault)) | ClientError::Fault(fault) => fault.code.exit_code(),
+        ClientError::Connection(ConnectionError::Refused(fault)) => fault.code.exit_code(),
+        ClientError::Fault(fault) | ClientError::NotLoggedIn(fault) => fault.code.exit_code(),
         ClientError::Connection(_) => 3,
         ClientError::NotTrusted { .. } | ClientError::NotVouchedFor { .. } => 5,
         ClientError::Unexpected(_) => 1,

@@ -18,7 +18,8 @@ pub(crate) async fn interruptible<T>(
 ) -> Result<T, Failure> {
     // From now on: what is pressed while the work begins counts.
     let mut pressed = CtrlC::listen()?;
-    stopped_by(pressed.next(), cancel, work).await
+    // Its outcome is that of a cancelled command, whatever it says: a script must not go on to its next line.
+    stopped_by(pressed.next(), cancel, work, |_| Err(Failure::Interrupted)).await
 }
 
 /// Listens for Ctrl-C. From the first time on, it ends what listens, and never the program.
@@ -43,13 +44,15 @@ pub(crate) async fn cancellable<T>(
     cancel: &CancellationToken,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
-    stopped_by(cancel.cancelled(), cancel, work).await
+    // What came to its end all the same is done.
+    stopped_by(cancel.cancelled(), cancel, work, Ok).await
 }
 
 async fn stopped_by<T>(
     stop: impl Future<Output = ()>,
     cancel: &CancellationToken,
     work: impl Future<Output = Result<T, Failure>>,
+    ended: impl FnOnce(T) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let mut work = std::pin::pin!(work);
     tokio::select! {
@@ -58,10 +61,11 @@ async fn stopped_by<T>(
         () = stop => {}
     }
     cancel.cancel();
-    // Its outcome is that of a cancelled command, whatever it says; but whether the connection is in step matters.
+    // How it failed does not matter, but whether the connection is in step does.
     match tokio::time::timeout(STOP_TIMEOUT, work).await {
+        Ok(Ok(value)) => ended(value),
         Ok(Err(failure)) if failure.ends_connection() => Err(Failure::Dropped),
-        Ok(_) => Err(Failure::Interrupted),
+        Ok(Err(_)) => Err(Failure::Interrupted),
         Err(_) => Err(Failure::Dropped),
     }
 }

@@ -48,9 +48,14 @@ mod waiting;
 mod wall;
 
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
+use clap::error::{ContextKind, ContextValue};
+
 use crate::cli::{Cli, ConnectArgs, Mode};
+use crate::command::Line;
 use crate::failure::Failure;
 use crate::lexer::Word;
 use crate::output::Output;
@@ -92,12 +97,31 @@ pub fn main() -> ExitCode {
 /// Helps, or says what is wrong with a command line; to a script by an object, as every other error.
 fn refuse(line: &[OsString], error: &clap::Error) -> ExitCode {
     let is_script = line.iter().take_while(|word| *word != "--").any(|word| word == "--json");
-    if !error.use_stderr() || !is_script {
-        error.exit();
-    }
-    let failure = Failure::usage(run::usage_text(error));
-    Output::new(true, false, When::Never).failure(&failure);
+    let text = match shell_word(error) {
+        Some((word, help)) if line.get(1..) == Some(&["help".into(), word.as_str().into()]) => {
+            // Whoever reads no help needs none.
+            drop(write!(
+                io::stdout().lock(),
+                "`{word}` is a word of the shell: run `netdisk`, and type it there.\n\n{help}"
+            ));
+            return ExitCode::SUCCESS;
+        }
+        Some((word, _)) => format!("`{word}` is a word of the shell: run `netdisk`, and type it there"),
+        None if !error.use_stderr() || !is_script => error.exit(),
+        None => run::usage_text(error),
+    };
+    let failure = Failure::usage(text);
+    Output::new(is_script, false, When::Never).failure(&failure);
     failure.exit_code()
+}
+
+/// The word that was not understood, where the shell understands it, and its help.
+fn shell_word(error: &clap::Error) -> Option<(String, String)> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let mut grammar = Line::command();
+    grammar.build();
+    let help = grammar.find_subcommand_mut(word)?.render_long_help();
+    Some((word.clone(), help.to_string()))
 }
 
 fn run_mode(mode: Mode, connect: ConnectArgs, settings: &[Setting], output: &Output) -> Result<(), Failure> {

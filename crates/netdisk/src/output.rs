@@ -150,12 +150,29 @@ impl Output {
         if self.json {
             let event = json!({"event": "error", "code": failure.name(), "exit": failure.code(), "message": message});
             self.print("", event);
-        } else if let Some(job) = &self.job {
-            if let Some(line) = job.say(&escape(&message)) {
-                eprintln!("{line}");
-            }
         } else {
-            eprintln!("netdisk: {}", escape(&message));
+            self.say(&message);
+        }
+    }
+
+    /// What is wrong and stops nothing.
+    pub(crate) fn warning(&self, message: &str) {
+        if self.json {
+            self.print("", json!({"event": "warning", "message": message}));
+        } else {
+            self.say(message);
+        }
+    }
+
+    /// On standard error; of a job, where its person looks.
+    fn say(&self, message: &str) {
+        match &self.job {
+            None => eprintln!("netdisk: {}", escape(message)),
+            Some(job) => {
+                if let Some(line) = job.say(&escape(message)) {
+                    eprintln!("{line}");
+                }
+            }
         }
     }
 

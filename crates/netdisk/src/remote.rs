@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use netdisk_client::{Client, ClientError, Door, Endpoint, Retry, Trust, dial_observed};
 use netdisk_model::{Password, RemotePath, Token, UserName};
-use netdisk_protocol::{FaultCode, WireObserver};
+use netdisk_protocol::{ConnectionError, FaultCode, WireObserver};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::ConnectArgs;
@@ -24,6 +24,8 @@ pub(crate) struct Remote {
     memory: Memory,
     trust: Option<Trust>,
     login: Option<Login>,
+    /// The token that the server refused last.
+    refused: Option<Token>,
     client: Option<Client>,
     /// Begun at the first dial, and one for all of them.
     trace: Option<Arc<dyn WireObserver>>,
@@ -66,7 +68,8 @@ impl Remote {
         // A command brings better company; until then nobody is told.
         let company = Company { output: Output::new(false, true, When::Never), cancel: CancellationToken::new() };
         let directory = RemotePath::root();
-        Self { args, memory, trust, login: None, client: None, trace: None, company, was_there: false, directory }
+        let (login, refused, client, trace) = (None, None, None, None);
+        Self { args, memory, trust, login, refused, client, trace, company, was_there: false, directory }
     }
 
     /// The same person at the same place, for a connection of its own.
@@ -76,6 +79,7 @@ impl Remote {
             memory: self.memory.clone(),
             trust: self.trust,
             login: self.login.clone(),
+            refused: self.refused.clone(),
             client: None,
             trace: self.trace.clone(),
             company: self.company.clone(),
@@ -122,37 +126,60 @@ impl Remote {
 
     /// A connection that is logged in: the one at hand, or a new one. A server that was there before is waited for.
     pub(crate) async fn client(&mut self) -> Result<&mut Client, Failure> {
+        self.repeat(async |client| client.admitted().await).await?;
+        self.client.as_mut().ok_or_else(|| ClientError::from(ConnectionError::Closed).into())
+    }
+
+    /// Asks what is safe to ask again: after a lost connection it is. On a new connection it goes out with the login.
+    pub(crate) async fn repeat<T>(
+        &mut self,
+        mut request: impl AsyncFnMut(&mut Client) -> Result<T, ClientError>,
+    ) -> Result<T, Failure> {
+        let Company { output, cancel } = self.company.clone();
+        let waiting = Waiting::new(&output);
+        let mut retry = Retry::new(&waiting, &cancel);
+        loop {
+            let failure = match self.client_at_once().await {
+                Err(failure) => failure,
+                Ok(client) => {
+                    let outcome = client.repeat(&waiting, &cancel, &mut request).await;
+                    if client.is_admitted() {
+                        self.was_there = true;
+                        return Ok(outcome?);
+                    }
+                    self.client = None;
+                    match outcome {
+                        Ok(answer) => return Ok(answer),
+                        Err(ClientError::NotLoggedIn(fault)) if fault.code == FaultCode::LoginRefused => {
+                            // Revoked: the password may still be at hand.
+                            self.refused = self.login.take().map(|login| login.token);
+                            continue;
+                        }
+                        Err(error) => {
+                            // A line that broke over the first request led to a server.
+                            self.was_there |= matches!(error, ClientError::Connection(_));
+                            error.into()
+                        }
+                    }
+                }
+            };
+            match failure {
+                Failure::Client(error) if self.was_there && retry.wait(&error).await => {}
+                failure => return Err(failure),
+            }
+        }
+    }
+
+    /// The connection at hand, or a new one to which the server has not said yet whether it lets the user in.
+    async fn client_at_once(&mut self) -> Result<&mut Client, Failure> {
         if self.client.as_mut().is_some_and(Client::is_closed) {
             self.client = None;
         }
         let client = match self.client.take() {
             Some(client) => client,
-            None => self.log_in_patiently().await?,
+            None => self.log_in_at_once().await?,
         };
-        self.was_there = true;
         Ok(self.client.insert(client))
-    }
-
-    async fn log_in_patiently(&mut self) -> Result<Client, Failure> {
-        let Company { output, cancel } = self.company.clone();
-        let waiting = Waiting::new(&output);
-        let mut retry = Retry::new(&waiting, &cancel);
-        loop {
-            match self.log_in_again().await {
-                Err(Failure::Client(error)) if self.was_there && retry.wait(&error).await => {}
-                outcome => return outcome,
-            }
-        }
-    }
-
-    /// Asks what is safe to ask again: after a lost connection it is.
-    pub(crate) async fn repeat<T>(
-        &mut self,
-        request: impl AsyncFnMut(&mut Client) -> Result<T, ClientError>,
-    ) -> Result<T, Failure> {
-        let Company { output, cancel } = self.company.clone();
-        let waiting = Waiting::new(&output);
-        Ok(self.client().await?.repeat(&waiting, &cancel, request).await?)
     }
 
     /// Takes the connection out, for somebody who keeps it.
@@ -211,13 +238,9 @@ impl Remote {
     /// Makes the kept login worthless and forgets it; gives whose it was.
     pub(crate) async fn log_out(&mut self) -> Result<UserName, Failure> {
         let login = self.known_login()?.ok_or_else(|| self.login_needed())?;
-        let revoked = match self.dial().await?.log_in_by_token(&login.user, login.token.clone()).await {
-            Ok(client) => client.log_out().await,
-            Err(error) => Err(error),
-        };
-        match revoked {
+        match self.dial().await?.log_in_at_once(&login.user, login.token.clone()).await?.log_out().await {
             // It was worthless already.
-            Err(ClientError::Fault(fault)) if fault.code == FaultCode::LoginRefused => {}
+            Err(ClientError::NotLoggedIn(fault)) if fault.code == FaultCode::LoginRefused => {}
             revoked => revoked?,
         }
         self.client = None;
@@ -252,22 +275,17 @@ impl Remote {
         Ok(self.client().await?.user())
     }
 
-    async fn log_in_again(&mut self) -> Result<Client, Failure> {
-        if let Some(login) = self.known_login()? {
-            match self.dial().await?.log_in_by_token(&login.user, login.token.clone()).await {
-                Ok(client) => {
-                    self.login = Some(login);
-                    return Ok(client);
-                }
-                // Revoked: the password may still be at hand.
-                Err(ClientError::Fault(fault)) if fault.code == FaultCode::LoginRefused => self.login = None,
-                Err(error) => return Err(error.into()),
-            }
+    /// Logs in with what is at hand. By a token, the login goes out with the first request.
+    async fn log_in_at_once(&mut self) -> Result<Client, Failure> {
+        if let Some(login) = self.known_login()?.filter(|login| self.refused.as_ref() != Some(&login.token)) {
+            let client = self.dial().await?.log_in_at_once(&login.user, login.token.clone()).await?;
+            self.login = Some(login);
+            return Ok(client);
         }
         let given = passwords::given(self.args.password_file.as_deref())?;
         let (Some(user), Some(password)) = (self.args.user.clone(), given) else {
             // A server that is not there, or not the right one, is the more urgent news.
-            drop(self.dial().await?);
+            drop(self.dial().await?.greeted().await?);
             return Err(self.login_needed());
         };
         Ok(self.dial().await?.log_in(&user, password, false).await?)
@@ -302,12 +320,16 @@ impl Remote {
             self.trace = Some(trace::start(file)?);
         }
         let dialled = dial_observed(&self.args.server, &trust, self.trace.clone()).await;
-        let door = match (dialled, &self.memory) {
+        let mut door = match (dialled, &self.memory) {
             (Err(error), Memory::Kept(_)) => return Err(trust::explain(error, &self.args)),
             (door, _) => door?,
         };
-        if let Memory::Kept(config) = &self.memory {
-            trust::remember(&self.args, config, &trust)?;
+        if let Memory::Kept(config) = &self.memory
+            && let Some(pin) = trust::not_remembered(&self.args, config, &trust)?
+        {
+            // Not before it has said that it is a netdisk server.
+            door = door.greeted().await?;
+            trust::remember(&self.args, config, pin)?;
         }
         self.trust = Some(trust);
         Ok(door)
@@ -323,7 +345,7 @@ impl Remote {
         if let Some(password) = passwords::given(self.args.password_file.as_deref())? {
             return Ok(password);
         }
-        drop(self.dial().await?);
+        drop(self.dial().await?.greeted().await?);
         passwords::ask(&format!("{user}@{}", self.args.server), purpose)
     }
 
@@ -345,13 +367,13 @@ impl Remote {
     /// Makes a token worthless that a new login replaces. Whether it works or not, the new login holds.
     async fn revoke(&mut self, old: Login) {
         let revoked = async {
-            let client = self.dial().await?.log_in_by_token(&old.user, old.token).await?;
+            let client = self.dial().await?.log_in_at_once(&old.user, old.token).await?;
             Ok::<_, Failure>(client.log_out().await?)
         };
         match revoked.await {
             Ok(()) => {}
             // It was worthless already.
-            Err(Failure::Client(ClientError::Fault(fault))) if fault.code == FaultCode::LoginRefused => {}
+            Err(Failure::Client(ClientError::NotLoggedIn(fault))) if fault.code == FaultCode::LoginRefused => {}
             Err(failure) => {
                 eprintln!("netdisk: the token of the last login stays valid: {}", escape(&failure.to_string()))
             }

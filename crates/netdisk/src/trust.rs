@@ -46,16 +46,19 @@ fn known_otherwise(endpoint: &Endpoint, known: Pin, given: Pin) -> Failure {
     ))
 }
 
-/// Remembers the key of a server that was reached. What another process remembered meanwhile counts more.
-pub(crate) fn remember(args: &ConnectArgs, config: &Config, trust: &Trust) -> Result<(), Failure> {
+/// By what a server is to be known that is not remembered yet, or otherwise.
+pub(crate) fn not_remembered(args: &ConnectArgs, config: &Config, trust: &Trust) -> Result<Option<Pin>, Failure> {
     let pin = match trust {
         Trust::Pinned(fingerprint) => Pin::Key(*fingerprint),
         Trust::System => Pin::System,
-        Trust::Plaintext => return Ok(()),
+        Trust::Plaintext => return Ok(None),
     };
-    if config.pin(&args.server).map_err(Failure::Unexpected)? == Some(pin) {
-        return Ok(());
-    }
+    let known = config.pin(&args.server).map_err(Failure::Unexpected)?;
+    Ok((known != Some(pin)).then_some(pin))
+}
+
+/// Remembers a server that was reached. What another process remembered meanwhile counts more.
+pub(crate) fn remember(args: &ConnectArgs, config: &Config, pin: Pin) -> Result<(), Failure> {
     match config.set_pin(&args.server, pin).map_err(Failure::Unexpected)? {
         known if known == pin => Ok(()),
         known => Err(known_otherwise(&args.server, known, pin)),

@@ -79,6 +79,14 @@ impl FrameCodec {
 
     /// Header and payload of a frame that goes out.
     pub(crate) fn take_apart(&self, frame: Frame) -> Result<(Header, Bytes), ConnectionError> {
+        let len = match &frame {
+            Frame::Heartbeat => 0,
+            Frame::Message(payload) => payload.len(),
+            Frame::Data(payload) => 1 + payload.len(),
+        };
+        let limit = self.cutter.max_frame_length();
+        let declared = u32::try_from(len).ok().filter(|_| len <= limit);
+        let declared = declared.ok_or(ConnectionError::FrameTooLarge { limit })?;
         if let Some(observer) = &self.observer {
             observer.frame(Way::Sent, &frame);
         }
@@ -87,10 +95,6 @@ impl FrameCodec {
             Frame::Message(payload) => (None, payload),
             Frame::Data(payload) => (Some(DATA_MARKER), payload),
         };
-        let len = usize::from(marker.is_some()) + payload.len();
-        let limit = self.cutter.max_frame_length();
-        let declared = u32::try_from(len).ok().filter(|_| len <= limit);
-        let declared = declared.ok_or(ConnectionError::FrameTooLarge { limit })?;
         Ok((Header::new(declared, marker), payload))
     }
 

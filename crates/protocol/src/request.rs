@@ -237,6 +237,21 @@ pub enum Request {
         #[serde(default)]
         create: bool,
     },
+    /// Brings one part of an upload in parts; its body follows at once, and ends with the digest of the part.
+    Part {
+        /// Which upload, by the name that it got when it was opened.
+        upload: String,
+        /// Which part.
+        part: u64,
+    },
+    /// Ends an upload in parts, on the connection that opened it.
+    Finish {
+        /// Which upload.
+        upload: String,
+        /// Digest of the whole file; without it, nothing is stored, and what came is kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<Digest>,
+    },
     /// Fetches a file; its body follows the reply.
     Download {
         /// Which file.
@@ -244,9 +259,12 @@ pub enum Request {
         /// How many bytes the receiver has already.
         #[serde(default)]
         offset: u64,
-        /// Of which version they are.
+        /// Of which version they are; of a part, which version is meant.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         version: Option<Version>,
+        /// Only this part of the file, where the server has [`crate::PARTS`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part: Option<u64>,
     },
 }
 
@@ -259,4 +277,6 @@ pub enum BodyStart {
     Wait,
     /// At once, from offset 0.
     Now,
+    /// There is none: parts are brought by requests of their own, where the server has [`crate::PARTS`].
+    Parts,
 }

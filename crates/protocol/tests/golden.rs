@@ -9,11 +9,11 @@ use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 use netdisk_model::{
-    Digest, Entry, EntryKind, KeptLogin, Limits, Password, RemotePath, Token, Usage, UserName, Version,
+    Digest, Entry, EntryKind, KeptLogin, Limits, PART_LEN, Password, RemotePath, Token, Usage, UserName, Version,
 };
 use netdisk_protocol::{
-    Admission, AnnouncedLimits, BodyPart, BodyStart, Fault, FaultCode, Frame, FrameCodec, Greeting, Numbered, Proof,
-    REUSE, Reply, Request,
+    Admission, AnnouncedLimits, BodyPart, BodyStart, Fault, FaultCode, Frame, FrameCodec, Greeting, Numbered, PARTS,
+    Proof, REUSE, Reply, Request,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -64,7 +64,10 @@ fn samples() -> Vec<Sample> {
         modified,
         version: Some(version.clone()),
     };
-    let hello = |limits, features| Greeting::Hello { version: 1, software: software(), limits, features };
+    let hello = |limits: Option<_>| {
+        let features = if limits.is_some() { vec![PARTS.to_owned(), REUSE.to_owned()] } else { Vec::new() };
+        Greeting::Hello { version: 1, software: software(), limits, features }
+    };
     let login = |proof, keep| Admission::Login { user: alice().into(), proof, keep };
     let upload = Request::Upload {
         path: path("/a.txt").into(),
@@ -74,13 +77,14 @@ fn samples() -> Vec<Sample> {
         resume: Some("4f3a2b".parse().expect("a key")),
         body: BodyStart::Wait,
     };
+    let upload_name = || "c2f04c5e13a94b0d8f6be6de1c7a9b35".to_owned();
     let limits = Limits { bytes: Some(1_000_000_000), files: None };
     let not_found = Fault::new(FaultCode::NotFound, "nothing stands at /docs");
     let no_frame = Fault::new(FaultCode::BadRequest, "a payload that begins with byte 0x47 is no frame");
     let cancelled = Fault::new(FaultCode::Cancelled, FaultCode::Cancelled.meaning());
     vec![
-        sample("hello-client", hello(None, Vec::new())),
-        sample("hello-server", hello(Some(AnnouncedLimits::OURS), vec![REUSE.to_owned()])),
+        sample("hello-client", hello(None)),
+        sample("hello-server", hello(Some(AnnouncedLimits::OURS))),
         sample("register", Numbered::new(1, register(None))),
         sample("register-invited", Numbered::new(1, register(Some(token())))),
         sample("login-password", Numbered::new(1, login(Proof::Password(password()), true))),
@@ -123,8 +127,11 @@ fn samples() -> Vec<Sample> {
         sample("quota", Numbered::new(12, Request::Quota)),
         sample("quota-reply", Numbered::new(12, Reply::Quota(Usage { bytes: 5, files: 1, limits }))),
         sample("upload", Numbered::new(9, upload)),
-        sample("upload-ready", Numbered::new(9, Reply::Ready { offset: 0, entry: None, known: false })),
-        sample("upload-ready-known", Numbered::new(9, Reply::Ready { offset: 0, entry: None, known: true })),
+        sample("upload-ready", Numbered::new(9, Reply::Ready { offset: 0, entry: None, digest: None, known: false })),
+        sample(
+            "upload-ready-known",
+            Numbered::new(9, Reply::Ready { offset: 0, entry: None, digest: None, known: true }),
+        ),
         sample("known", Numbered::new(16, Request::Known { sizes: vec![1_048_576, 3_145_728] })),
         sample("known-reply", Numbered::new(16, Reply::Known { sizes: vec![1_048_576] })),
         sample(
@@ -142,19 +149,69 @@ fn samples() -> Vec<Sample> {
         ),
         sample("stored", Numbered::new(9, Reply::Stored { size: 5, digest, version: version.clone() })),
         sample(
+            "upload-parts",
+            Numbered::new(
+                17,
+                Request::Upload {
+                    path: path("/film.mkv").into(),
+                    size: Some(5 * PART_LEN + 5),
+                    modified: Some(time),
+                    create: false,
+                    resume: Some("4f3a2b".parse().expect("a key")),
+                    body: BodyStart::Parts,
+                },
+            ),
+        ),
+        sample("upload-opened", Numbered::new(17, Reply::Opened { upload: upload_name(), offset: 2 * PART_LEN })),
+        sample("part", Numbered::new(18, Request::Part { upload: upload_name(), part: 4 })),
+        sample("finish", Numbered::new(19, Request::Finish { upload: upload_name(), digest: Some(digest) })),
+        sample("finish-given-up", Numbered::new(20, Request::Finish { upload: upload_name(), digest: None })),
+        sample(
             "download",
-            Numbered::new(10, Request::Download { path: path("/a.txt").into(), offset: 0, version: None }),
+            Numbered::new(10, Request::Download { path: path("/a.txt").into(), offset: 0, version: None, part: None }),
         ),
         sample(
             "download-resumed",
             Numbered::new(
                 10,
-                Request::Download { path: path("/a.txt").into(), offset: 3, version: Some(version.clone()) },
+                Request::Download {
+                    path: path("/a.txt").into(),
+                    offset: 3,
+                    version: Some(version.clone()),
+                    part: None,
+                },
             ),
         ),
         sample(
             "download-ready",
-            Numbered::new(10, Reply::Ready { offset: 0, entry: Some(file("/a.txt", time)), known: false }),
+            Numbered::new(
+                10,
+                Reply::Ready { offset: 0, entry: Some(file("/a.txt", time)), digest: None, known: false },
+            ),
+        ),
+        sample(
+            "download-part",
+            Numbered::new(
+                16,
+                Request::Download {
+                    path: path("/film.mkv").into(),
+                    offset: 0,
+                    version: Some(version.clone()),
+                    part: Some(3),
+                },
+            ),
+        ),
+        sample(
+            "download-part-ready",
+            Numbered::new(
+                16,
+                Reply::Ready {
+                    offset: 3 * PART_LEN,
+                    entry: Some(Entry { size: 5 * PART_LEN + 5, ..file("/film.mkv", time) }),
+                    digest: Some(digest),
+                    known: false,
+                },
+            ),
         ),
         sample("body-end", Numbered::new(9, BodyPart::End { digest })),
         sample("body-abort", Numbered::new(9, BodyPart::Abort(cancelled))),

@@ -158,12 +158,16 @@ fn any_request() -> impl Strategy<Value = Request> {
         }),
         proptest::collection::vec(any::<u64>(), 0..9).prop_map(|sizes| Request::Known { sizes }),
         Just(Request::Quota),
+        (".{0,40}", 0..1_u64 << 53).prop_map(|(upload, part)| Request::Part { upload, part }),
+        (".{0,40}", any::<bool>())
+            .prop_map(|(upload, whole)| Request::Finish { upload, digest: whole.then(|| Digest::of(b"a")) }),
         Just(Request::Sessions),
         ".{0,40}".prop_map(|session| Request::Revoke { session }),
-        (any_path(), 0..1_u64 << 53).prop_map(|(path, offset)| Request::Download {
+        (any_path(), 0..1_u64 << 53, any::<Option<u32>>()).prop_map(|(path, offset, part)| Request::Download {
             path: path.into(),
             offset,
-            version: None
+            version: None,
+            part: part.map(u64::from),
         }),
         upload,
     ]

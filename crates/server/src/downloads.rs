@@ -1,6 +1,6 @@
 //! Downloads of a session: those that a client has asked for already are opened together, and leave together.
 
-use netdisk_model::{RemotePath, Version};
+use netdisk_model::{PART_LEN, RemotePath, Version};
 use netdisk_protocol::{Claim, Connection, ConnectionError, Fault, ID_MAX, Numbered, Reply, Request, Stop, feed_body};
 use netdisk_storage::{StorageError, StoredFile};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,8 +16,10 @@ pub(crate) struct Wanted {
     pub(crate) path: Claim<RemotePath>,
     /// How many bytes the client has already.
     pub(crate) offset: u64,
-    /// Of which version they are.
+    /// Of which version they are, or is to be sent.
     pub(crate) version: Option<Version>,
+    /// Only this part.
+    pub(crate) part: Option<u64>,
 }
 
 impl Session {
@@ -28,18 +30,21 @@ impl Session {
         wanted: Wanted,
         stop: &Stop,
     ) -> Result<(), ConnectionError> {
-        if wanted.offset > 0 || wanted.version.is_some() {
-            let Wanted { id, path, offset, version } = wanted;
+        if wanted.offset > 0 || wanted.version.is_some() || wanted.part.is_some() {
+            let Wanted { id, path, offset, version, part } = wanted;
             let opened = match path.check() {
                 Ok(path) => {
-                    let opened = connection.keep_alive(self.open(&path, offset, version)).await?;
+                    let opened = match part {
+                        Some(part) => connection.keep_alive(self.open_part(&path, part, version)).await?,
+                        None => connection.keep_alive(self.open(&path, offset, version)).await?,
+                    };
                     opened
                         .map_err(|error| refusal::of_storage(&path, &error))
                         .map(|(offset, file)| (path, offset, file))
                 }
                 Err(error) => Err(refusal::of_path(error)),
             };
-            self.send_file(connection, id, opened, stop).await?;
+            self.send_file(connection, id, opened, part, stop).await?;
             return connection.flush().await;
         }
         let (mut requests, mut paths) = (Vec::new(), Vec::new());
@@ -57,7 +62,7 @@ impl Session {
                 Some(Err(error)) => Err(refusal::of_storage(&path, &error)),
                 None => Err(refusal::internal(&"a file without an outcome")),
             });
-            self.send_file(connection, id, opened, stop).await?;
+            self.send_file(connection, id, opened, None, stop).await?;
         }
         connection.flush().await
     }
@@ -79,25 +84,44 @@ impl Session {
         }
     }
 
+    /// Opens one part of a file, of the version that is meant.
+    async fn open_part(
+        &self,
+        path: &RemotePath,
+        part: u64,
+        version: Option<Version>,
+    ) -> Result<(u64, Box<dyn StoredFile>), StorageError> {
+        let file = self.account.home.open_part(path, part).await?;
+        if version.is_some() && file.entry().version != version {
+            return Err(StorageError::Changed);
+        }
+        Ok((part * PART_LEN, file))
+    }
+
     /// Sends a file, or says why not; the end of it waits for a flush.
     async fn send_file<S: AsyncRead + AsyncWrite>(
         &self,
         connection: &mut Connection<S>,
         id: u64,
         opened: Result<(RemotePath, u64, Box<dyn StoredFile>), Fault>,
+        part: Option<u64>,
         stop: &Stop,
     ) -> Result<(), ConnectionError> {
         let (path, offset, file) = match opened {
             Ok(opened) => opened,
             Err(fault) => return connection.feed_message(&Numbered::new(id, Reply::Fault(fault))).await,
         };
-        let ready = Reply::Ready { offset, entry: Some(file.entry().clone()), known: false };
+        let ready = Reply::Ready { offset, entry: Some(file.entry().clone()), digest: file.recorded(), known: false };
         connection.feed_message(&Numbered::new(id, ready)).await?;
         let user = &self.account.user;
         let mut download = Download { path, file };
         let sent = feed_body(connection, id, &mut download, stop).await?;
         let path = &download.path;
         match sent {
+            // One file, one line.
+            Ok(_) if part.is_some_and(|part| part > 0) => {
+                tracing::debug!(peer = %self.peer, %user, ?path, part, "sent")
+            }
             Ok(digest) => tracing::info!(peer = %self.peer, %user, ?path, %digest, "sent"),
             Err(fault) => tracing::info!(peer = %self.peer, %user, ?path, code = %fault.code, "not sent"),
         }
@@ -108,7 +132,10 @@ impl Session {
 /// The next request, where it is here already and asks for a whole file.
 fn try_recv_download<S: AsyncRead + AsyncWrite>(connection: &mut Connection<S>) -> Option<(u64, Claim<RemotePath>)> {
     let is_wanted = |request: &Numbered<Request>| {
-        matches!(request, Numbered { id: 1..=ID_MAX, message: Request::Download { offset: 0, version: None, .. } })
+        matches!(
+            request,
+            Numbered { id: 1..=ID_MAX, message: Request::Download { offset: 0, version: None, part: None, .. } }
+        )
     };
     match connection.try_recv(is_wanted)? {
         Numbered { id, message: Request::Download { path, .. } } => Some((id, path)),

@@ -22,6 +22,7 @@ mod limiter;
 pub mod limits;
 mod listener;
 mod listing;
+mod parts;
 mod refusal;
 mod session;
 mod small;

@@ -25,6 +25,7 @@ use crate::limiter::Limiter;
 use crate::limits::{
     ACCEPT_BACKOFF, FAREWELL_TIMEOUT, GRACE, HELLO_TIMEOUT, Limits, MAINTENANCE_INTERVAL, ROLLBACK_GRACE, TLS_TIMEOUT,
 };
+use crate::parts::OpenUploads;
 use crate::socket::prepare;
 use crate::tls::Identity;
 
@@ -46,6 +47,8 @@ pub struct Server {
     pub(crate) registration: Registration,
     pub(crate) gate: Gate,
     pub(crate) limiter: Limiter,
+    /// Uploads in parts that sessions have opened.
+    pub(crate) open: Arc<OpenUploads>,
     identity: Option<Identity>,
     /// No new requests.
     stopping: CancellationToken,
@@ -63,6 +66,7 @@ impl Server {
             registration,
             gate: Gate::new(&Limits::default()),
             limiter: Limiter::new(),
+            open: Arc::default(),
             identity,
             stopping: CancellationToken::new(),
             aborting: CancellationToken::new(),
@@ -244,7 +248,8 @@ async fn serve<S: AsyncRead + AsyncWrite + Send>(
     }
     .await;
     match served.as_ref().err().map(ConnectionError::as_fault) {
-        None => connection.close().await?,
+        // It may have been sent more than it waited to read: behind a hello of another version, or the fifth refusal.
+        None => connection.close_on_talker().await?,
         Some(fault) => {
             connection.set_deadline(FAREWELL_TIMEOUT);
             // The peer broke the protocol or fell silent: it is told if it still listens.
@@ -259,4 +264,43 @@ async fn serve<S: AsyncRead + AsyncWrite + Send>(
         }
     }
     served
+}
+
+#[cfg(test)]
+mod tests {
+    use netdisk_protocol::Greeting;
+    use netdisk_storage::MemoryStore;
+    use tokio::io::{AsyncWriteExt, duplex, split};
+
+    use super::*;
+
+    /// Time is paused: the clock jumps from wait to wait.
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_ahead_is_read_to_its_end_though_nobody_answers() {
+        let server = Server::new(Arc::new(MemoryStore::new()), None, Registration::Open);
+        // A pipe that is full of what nobody has read.
+        let (near, far) = duplex(256);
+        let peer: SocketAddr = "127.0.0.1:1".parse().expect("an address");
+        let room = server.gate.room().await.expect("room");
+        let (_place, stranger) = server.gate.admit(room, Network::of(peer.ip())).expect("a place");
+        let hello = Greeting::Hello { version: 0, software: "old".to_owned(), limits: None, features: Vec::new() };
+        let hello = serde_json::to_vec(&hello).expect("JSON");
+        let ahead = [&u32::try_from(hello.len()).expect("short").to_be_bytes()[..], &hello, &[7; 100_000]].concat();
+        let (mut incoming, mut outgoing) = split(near);
+        let (served, sent, heard) = tokio::join!(
+            serve(&server, far, peer, stranger),
+            async {
+                outgoing.write_all(&ahead).await?;
+                outgoing.shutdown().await
+            },
+            async {
+                let mut heard = Vec::new();
+                tokio::io::AsyncReadExt::read_to_end(&mut incoming, &mut heard).await.map(|_| heard)
+            },
+        );
+        served.expect("a proper end");
+        sent.expect("all of it was taken");
+        let heard = String::from_utf8_lossy(&heard.expect("no error")[4..]).into_owned();
+        assert!(heard.contains("unsupported_version"), "{heard}");
+    }
 }

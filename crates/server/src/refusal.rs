@@ -12,7 +12,7 @@ use netdisk_storage::{AccountsError, StorageError};
 pub(crate) fn of_storage(path: &RemotePath, error: &StorageError) -> Fault {
     use StorageError as E;
     let code = match error {
-        E::NotFound => FaultCode::NotFound,
+        E::NotFound | E::NoUpload => FaultCode::NotFound,
         E::Exists => FaultCode::Exists,
         E::NotEmpty => FaultCode::NotEmpty,
         E::NotADirectory => FaultCode::NotADirectory,
@@ -20,8 +20,8 @@ pub(crate) fn of_storage(path: &RemotePath, error: &StorageError) -> Fault {
         E::IsRoot | E::IntoItself => FaultCode::BadPath,
         E::QuotaExceeded { .. } => FaultCode::QuotaExceeded,
         E::Full { .. } => FaultCode::Full,
-        E::UnderWay => FaultCode::Busy,
-        E::SizeMismatch { .. } => FaultCode::SizeMismatch,
+        E::UnderWay | E::TooFarAhead => FaultCode::Busy,
+        E::SizeMismatch { .. } | E::NotInParts => FaultCode::SizeMismatch,
         E::DigestMismatch => FaultCode::DigestMismatch,
         E::Corrupt => FaultCode::Corrupt,
         E::Changed => FaultCode::Changed,

@@ -19,6 +19,7 @@ use crate::known::Reused;
 use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT, STANDING_INTERVAL};
 use crate::listener::Server;
 use crate::listing::send_listing;
+use crate::parts::OpenUpload;
 use crate::refusal;
 use crate::small::Small;
 use crate::transfer::{Upload, recv_upload};
@@ -30,6 +31,8 @@ pub(crate) struct Session {
     /// What `logout` revokes: the token that came, and the one that was given.
     pub(crate) tokens: Vec<Token>,
     pub(crate) peer: SocketAddr,
+    /// The upload in parts that it has opened.
+    pub(crate) open: Option<OpenUpload>,
     /// When it was last asked whether the account is let in.
     asked_at: Instant,
 }
@@ -43,7 +46,7 @@ enum Next {
 
 impl Session {
     pub(crate) fn new(account: Account, tokens: Vec<Token>, peer: SocketAddr) -> Self {
-        Self { account, tokens, peer, asked_at: Instant::now() }
+        Self { account, tokens, peer, open: None, asked_at: Instant::now() }
     }
 
     /// Answers requests in their order until the user leaves or the server stops.
@@ -54,7 +57,8 @@ impl Session {
     ) -> Result<(), ConnectionError> {
         let mut commits = Commits::new(self.account.home.clone());
         loop {
-            connection.set_deadline(IDLE_TIMEOUT);
+            // Whoever has an upload open is in the middle of something, and not idle.
+            connection.set_deadline(if self.open.is_some() { FRAME_TIMEOUT } else { IDLE_TIMEOUT });
             let request = match self.recv_beside(server, connection, &mut commits).await? {
                 Some(request) => Some(request),
                 None => server.recv::<Numbered<Request>, _>(connection).await?,
@@ -144,6 +148,18 @@ impl Session {
             Request::List { path, recursive } => {
                 return self.list(connection, id, path, recursive, &server.stop_bodies()).await;
             }
+            Request::Upload { path, size, modified, create, resume, body: BodyStart::Parts } => {
+                let opened = async {
+                    let path = path.check().map_err(refusal::of_path)?;
+                    let spec = UploadSpec { path, size, modified, existing: existing(!create), resume };
+                    self.open_upload(server, spec).await
+                };
+                connection.keep_alive(opened).await?
+            }
+            Request::Part { upload, part } => {
+                self.take_part(server, connection, id, &upload, part, &server.stop_bodies()).await?
+            }
+            Request::Finish { upload, digest } => connection.keep_alive(self.finish_upload(&upload, digest)).await?,
             Request::Upload { path, size, modified, create, resume, body } => {
                 // A body that begins at once begins at the start.
                 let resume = resume.filter(|_| body == BodyStart::Wait);
@@ -163,8 +179,8 @@ impl Session {
                 let file = Reused { size, modified, existing: existing(!create) };
                 connection.keep_alive(self.reuse(path, file, digest)).await?
             }
-            Request::Download { path, offset, version } => {
-                let wanted = Wanted { id, path, offset, version };
+            Request::Download { path, offset, version, part } => {
+                let wanted = Wanted { id, path, offset, version, part };
                 self.download(connection, wanted, &server.stop_bodies()).await?;
                 return Ok(Next::Request);
             }

@@ -97,12 +97,12 @@ pub(crate) async fn recv_upload<S: AsyncRead + AsyncWrite>(
 ) -> Result<Result<(Upload, Digest), Fault>, ConnectionError> {
     let mut upload = match (upload, body) {
         (Ok(upload), _) => upload,
-        (Err(fault), BodyStart::Wait) => return Ok(Err(fault)),
+        (Err(fault), BodyStart::Wait | BodyStart::Parts) => return Ok(Err(fault)),
         // The body is on its way and must be taken off the wire.
         (Err(fault), BodyStart::Now) => return refuse_body(connection, id, fault).await.map(Err),
     };
     if body == BodyStart::Wait {
-        let ready = Reply::Ready { offset: upload.partial.offset(), entry: None, known: upload.known };
+        let ready = Reply::Ready { offset: upload.partial.offset(), entry: None, digest: None, known: upload.known };
         connection.send(&Numbered::new(id, ready)).await?;
     }
     Ok(recv_body(connection, id, &mut upload, stop).await?.map(|claimed| (upload, claimed)))

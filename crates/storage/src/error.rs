@@ -45,6 +45,15 @@ pub enum StorageError {
     /// Another connection writes to the same upload, and there is no room for a second one.
     #[error("another connection sends it, most often an old one that is not yet known to be gone")]
     UnderWay,
+    /// The upload that a part is for has ended, or never was.
+    #[error("no such upload is under way")]
+    NoUpload,
+    /// What is to come in parts is too small for it, or nobody knows its size.
+    #[error("only a file of a known size that is longer than one part comes in parts")]
+    NotInParts,
+    /// Parts before it are missing still.
+    #[error("too many parts before it are missing still")]
+    TooFarAhead,
     /// The body is longer or shorter than declared.
     #[error("{actual} bytes came where {declared} were declared")]
     SizeMismatch {
@@ -76,6 +85,7 @@ impl StorageError {
         match self {
             Self::NotFound => Self::NotFound,
             Self::Exists => Self::Exists,
+            Self::NoUpload => Self::NoUpload,
             Self::Full { missing } => Self::Full { missing: *missing },
             Self::Io(error) => Self::Io(match error.raw_os_error() {
                 Some(code) => io::Error::from_raw_os_error(code),

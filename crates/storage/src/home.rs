@@ -7,6 +7,7 @@ use bytes::Bytes;
 use netdisk_model::{Digest, Entry, RemotePath, ResumeKey, Usage, Version};
 
 use crate::error::StorageError;
+use crate::parts::PartedFile;
 
 /// The tree of one user. Whatever a call acknowledges is on disk.
 #[async_trait]
@@ -69,6 +70,12 @@ pub trait Home: Debug + Send + Sync {
     /// [`StorageError::Full`] when its size is known and there is no room for it.
     async fn begin_upload(&self, spec: UploadSpec) -> Result<Box<dyn PartialFile>, StorageError>;
 
+    /// Begins an upload whose parts come in any order. Until it is committed, what stands at its path stays.
+    ///
+    /// # Errors
+    /// Those of [`Home::begin_upload`], and [`StorageError::NotInParts`].
+    async fn begin_parts(&self, spec: UploadSpec) -> Result<Box<dyn PartedFile>, StorageError>;
+
     /// Stores whole files as one upload after the other would. Gives what came of each, in their order, once all of them
     /// are on disk or refused; so they can share what that costs. Not cancel safe: what has begun is carried through.
     ///
@@ -99,6 +106,13 @@ pub trait Home: Debug + Send + Sync {
     /// [`StorageError::NotFound`], [`StorageError::NotAFile`], [`StorageError::Changed`] when the file is shorter than
     /// `offset`.
     async fn open(&self, path: &RemotePath, offset: u64) -> Result<Box<dyn StoredFile>, StorageError>;
+
+    /// Opens one part of a file ([`netdisk_model::Parts`]) for reading; its digest is then that of the part. Of a file that
+    /// has only one, that is the whole.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`], [`StorageError::NotAFile`], [`StorageError::Changed`] when the file has no such part.
+    async fn open_part(&self, path: &RemotePath, part: u64) -> Result<Box<dyn StoredFile>, StorageError>;
 
     /// Opens several files, each from its start; gives what came of each, in their order.
     ///
@@ -246,6 +260,12 @@ pub trait StoredFile: Send {
     /// the content is not what was stored, a failure of the disk.
     async fn read(&mut self) -> Result<Option<Bytes>, StorageError>;
 
-    /// Digest of the whole content; known once `read` has come to the end.
+    /// Digest of the whole content, or of the part that was opened; known once `read` has come to the end.
     fn digest(&self) -> Digest;
+
+    /// Of a part: the digest that the whole file was stored with, where it is known and nobody wrote into it since. Whoever
+    /// has all parts compares them with it, for nobody here does.
+    fn recorded(&self) -> Option<Digest> {
+        None
+    }
 }

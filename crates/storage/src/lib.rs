@@ -4,6 +4,7 @@
 //!
 //! - [`Accounts`]: who may come in, and the [`Home`] they come into.
 //! - [`Home`]: one user's tree. No call carries a user, so another user's files cannot even be named.
+//! - [`PartedFile`]: an upload that comes in parts, over several connections.
 //! - [`DiskStore`]: plain files and SQLite; the default.
 //! - [`MemoryStore`]: the same in memory, for tests of what stands on it.
 //! - `contract`: the laws that both obey, and every later back end must (behind the feature of that name).
@@ -18,6 +19,7 @@ mod door;
 mod error;
 mod home;
 mod memory;
+mod parts;
 mod password;
 
 pub use accounts::{Account, AccountSummary, Accounts, AccountsError, Standing};
@@ -27,3 +29,4 @@ pub use home::{
     Depth, Existing, Home, KNOWN_LEN_MIN, Listing, PartialFile, Removal, Stored, StoredFile, UploadSpec, WholeFile,
 };
 pub use memory::MemoryStore;
+pub use parts::{PARTS_AHEAD_MAX, Part, PartTaker, PartedFile};

@@ -136,9 +136,11 @@ impl Operation {
 
     fn put(rng: &mut Rng, world: &World, existing: OnExisting) -> Option<Self> {
         let path = free_or_file(rng, world)?;
-        let (content, via) = match rng.u32(..8) {
-            0 => (Content::familiar(rng), Via::File),
-            1..5 => (Content::random(rng), Via::File),
+        let (content, via) = match rng.u32(..16) {
+            0..2 => (Content::familiar(rng), Via::File),
+            // These go in parts over several connections.
+            2 => (Content::new(rng.u64(..), rng.usize(8 << 20..10 << 20)), Via::File),
+            3..9 => (Content::random(rng), Via::File),
             _ => (Content::random(rng), Via::Stream),
         };
         Some(Self::Put { path, content, existing, via })

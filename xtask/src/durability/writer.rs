@@ -18,6 +18,9 @@ use super::operation::{Content, Operation, Via};
 /// An upload that was interrupted is mostly, not always, sent again: what is never asked for again is there, too.
 const PERCENT_GIVEN_UP: u32 = 5;
 
+/// Connections of a writer while it sends a large file.
+const CONNECTIONS: usize = 3;
+
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) user: UserName,
@@ -153,7 +156,10 @@ impl Writer {
 
     async fn log_in(&self, endpoint: Endpoint, trust: Trust) -> Result<Client> {
         let door = dial(&endpoint, &trust).await?;
-        door.log_in_by_token(&self.user, self.token.clone()).await.context("by the token that was given")
+        let logged_in = door.log_in_by_token(&self.user, self.token.clone()).await;
+        let mut client = logged_in.context("by the token that was given")?;
+        client.use_connections(CONNECTIONS);
+        Ok(client)
     }
 
     /// Compares the folder with the ledger: as plain files below `home`, and through the server.

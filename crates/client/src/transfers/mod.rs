@@ -33,17 +33,21 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::existing::{Ask, Existing, numbered};
 pub use self::get::GetRoot;
+pub(crate) use self::pool::CONNECTIONS_MAX;
 pub use self::put::PutRoot;
 pub use self::report::{End, Item, LeftOut, Summary, TransfersObserver};
 use self::shared::Shared;
+pub(crate) use self::shared::cancelled_fault;
 pub use self::walk::Filter;
+pub(crate) use self::worker::both;
 use crate::client::Client;
 use crate::destination::Destination;
 use crate::error::ClientError;
 use crate::observer::Unobserved;
 
-/// Connections of a transfer where nobody says how many: one for a large file, and others that small ones go by meanwhile.
-const CONNECTIONS: usize = 4;
+/// Connections of a transfer where nobody says how many: one for a large file, and others that small ones go by meanwhile,
+/// or that take parts of it.
+pub const CONNECTIONS: usize = 4;
 
 /// Transfers of many files over a connection: how, and with whom watching.
 ///

@@ -5,16 +5,19 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, timeout};
 
+use super::queue::Plenty;
 use super::shared::Shared;
 use super::worker::{self, Work};
 use crate::client::Client;
 use crate::error::ClientError;
+use crate::redial::Another;
 
 /// Most connections of one transfer, whatever is asked for: a server lets one user have some dozens.
-pub(super) const CONNECTIONS_MAX: usize = 16;
+pub(crate) const CONNECTIONS_MAX: usize = 16;
 
 /// How long the others are waited for when all jobs are settled: long enough to take their leave.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -30,23 +33,19 @@ where
     J: Clone + Send + Sync + 'static,
     W: Work + Send + Sync + 'static,
 {
-    let another = client.another();
+    let another = Arc::new(client.another());
     let mut others = JoinSet::new();
     let dial = Box::pin(async {
         for _ in 1..connections.clamp(1, CONNECTIONS_MAX) {
-            if !shared.queue.has_plenty().await {
+            let plenty = shared.queue.has_plenty().await;
+            if plenty == Plenty::Never {
                 break;
             }
-            // Refused, or not reached: then it goes on with those there are.
-            let Ok(mut client) = another.dial().await else { break };
-            let (shared, work) = (shared.clone(), work.clone());
-            others.spawn(async move {
-                // What it had is back in the queue, and somebody else's.
-                if worker::work(&mut client, &shared, &*work).await.is_ok() && !client.is_closed() {
-                    // All replies are in: how the server takes its leave changes nothing.
-                    drop(client.close().await);
-                }
-            });
+            let (dialled, is_there) = oneshot::channel();
+            others.spawn(one_more(another.clone(), shared.clone(), work.clone(), dialled));
+            if plenty == Plenty::ForOne && is_there.await.is_err() {
+                break;
+            }
         }
         std::future::pending::<()>().await;
     });
@@ -63,4 +62,21 @@ where
         others.shutdown().await;
     }
     if shared.queue.is_settled() { Ok(()) } else { worked }
+}
+
+/// Works over another connection; says when it is there.
+async fn one_more<J, W>(another: Arc<Another>, shared: Arc<Shared<J>>, work: Arc<W>, dialled: oneshot::Sender<()>)
+where
+    J: Clone + Send + Sync,
+    W: Work + Send + Sync,
+{
+    // Refused, or not reached: then it goes on with those there are.
+    let Ok(mut client) = another.dial().await else { return };
+    // Whoever waits for it may have gone.
+    dialled.send(()).unwrap_or_default();
+    // What it had is back in the queue, and somebody else's.
+    if worker::work(&mut client, &shared, &*work).await.is_ok() && !client.is_closed() {
+        // All replies are in: how the server takes its leave changes nothing.
+        drop(client.close().await);
+    }
 }

@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::parts::Together;
+
 /// Most jobs in one batch: so many small files go through the door at once.
 pub(super) const BATCH_LEN_MAX: usize = 64;
 
@@ -49,6 +51,12 @@ struct State<J> {
     is_fed: bool,
     /// Nothing more is to be taken.
     is_stopped: bool,
+    /// A large file is about to be shared: whoever helps can be on the way.
+    expects_help: bool,
+    /// Large files that somebody moves in parts: whoever has no job helps.
+    together: Vec<Arc<dyn Together>>,
+    /// It was stopped before all were there and settled, and some never will be.
+    has_given_up: bool,
 }
 
 /// What a worker takes.
@@ -57,6 +65,8 @@ pub(super) enum Batch<J: Clone> {
     Small(Vec<Taken<J>>),
     /// One that takes its time.
     Large(Taken<J>),
+    /// One that somebody else has taken, and that others may help with.
+    Together(Arc<dyn Together>),
 }
 
 impl<J: Clone> Queue<J> {
@@ -70,6 +80,9 @@ impl<J: Clone> Queue<J> {
             workers: 0,
             is_fed: false,
             is_stopped: false,
+            expects_help: false,
+            together: Vec::new(),
+            has_given_up: false,
         };
         Arc::new(Self { state: Mutex::new(state), changed: Notify::new() })
     }
@@ -103,12 +116,18 @@ impl<J: Clone> Queue<J> {
     /// Wants no more to be taken; what has been taken may still be settled.
     pub(super) fn stop(&self) {
         let mut state = self.state();
+        state.has_given_up |= !state.is_fed || state.has_more();
         state.is_stopped = true;
         state.fresh.clear();
         state.returned.clear();
         state.aside.clear();
         drop(state);
         self.changed.notify_waiters();
+    }
+
+    /// Whether some jobs will never be settled, because it was stopped before.
+    pub(super) fn has_given_up(&self) -> bool {
+        self.state().has_given_up
     }
 
     /// Whether nothing more is wanted.
@@ -121,17 +140,34 @@ impl<J: Clone> Queue<J> {
         self.state().is_settled()
     }
 
-    /// Waits until there is work for one more worker; false when there will be none. Cancel safe.
-    pub(super) async fn has_plenty(&self) -> bool {
+    /// Says that others will be able to help with a large file, as soon as it is known what there is to do.
+    pub(super) fn expect_help(&self) {
+        self.state().expects_help = true;
+        self.changed.notify_waiters();
+    }
+
+    /// Lets others help with a large file; for as long as what this gives is held.
+    pub(super) fn share(self: &Arc<Self>, shared: Arc<dyn Together>) -> Lent<J> {
+        self.state().together.push(shared.clone());
+        self.changed.notify_waiters();
+        Lent { shared, queue: self.clone() }
+    }
+
+    /// Waits until there is work for one more worker. Cancel safe.
+    pub(super) async fn has_plenty(&self) -> Plenty {
         loop {
             let changed = self.changed.notified();
             {
                 let state = self.state();
                 if state.is_stopped || state.is_settled() {
-                    return false;
+                    return Plenty::Never;
+                }
+                // Then they are dialled at once, not one after the other.
+                if state.expects_help {
+                    return Plenty::ForAll;
                 }
                 if state.fresh.len() + state.returned.len() >= PLENTY_LEN || state.large_taken > 0 && state.has_more() {
-                    return true;
+                    return Plenty::ForOne;
                 }
             }
             changed.await;
@@ -167,6 +203,7 @@ impl<J: Clone> Queue<J> {
                 return Some(match picked {
                     Picked::Small(jobs) => Batch::Small(jobs.into_iter().map(|job| taken(job, false)).collect()),
                     Picked::Large(job) => Batch::Large(taken(job, true)),
+                    Picked::Together(shared) => Batch::Together(shared),
                 });
             }
             changed.await;
@@ -178,9 +215,32 @@ impl<J: Clone> Queue<J> {
     }
 }
 
+/// Whether there is work for more workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plenty {
+    /// There will be none.
+    Never,
+    ForOne,
+    /// For as many as there may be.
+    ForAll,
+}
+
+/// A file with which others help until this is dropped.
+pub(super) struct Lent<J: Clone> {
+    shared: Arc<dyn Together>,
+    queue: Arc<Queue<J>>,
+}
+
+impl<J: Clone> Drop for Lent<J> {
+    fn drop(&mut self) {
+        self.queue.state().together.retain(|shared| !Arc::ptr_eq(shared, &self.shared));
+    }
+}
+
 enum Picked<J> {
     Small(Vec<J>),
     Large(J),
+    Together(Arc<dyn Together>),
 }
 
 impl<J> State<J> {
@@ -204,7 +264,10 @@ impl<J> State<J> {
         let from = if self.returned.is_empty() { &mut self.fresh } else { &mut self.returned };
         let jobs: Vec<J> = from.drain(..from.len().min(BATCH_LEN_MAX)).collect();
         self.taken += jobs.len();
-        (!jobs.is_empty()).then_some(Picked::Small(jobs))
+        if !jobs.is_empty() {
+            return Some(Picked::Small(jobs));
+        }
+        self.together.iter().find(|shared| !shared.board().is_over()).cloned().map(Picked::Together)
     }
 }
 
@@ -220,7 +283,7 @@ pub(super) struct Taken<J: Clone> {
 impl<J: Clone> Taken<J> {
     /// It is done, skipped or failed: it does not come back.
     pub(super) fn settle(mut self) {
-        self.release(|_| {});
+        self.release(None::<fn(&mut State<J>)>);
     }
 
     /// It takes its time no more: whoever has it may take another large one.
@@ -234,16 +297,19 @@ impl<J: Clone> Taken<J> {
     /// It is large: whoever has time for it takes it by itself.
     pub(super) fn set_aside(mut self) {
         let job = self.job.clone();
-        self.release(|state| state.aside.push_back(job));
+        self.release(Some(|state: &mut State<J>| state.aside.push_back(job)));
     }
 
-    fn release(&mut self, then: impl FnOnce(&mut State<J>)) {
+    /// Nobody works at it any more; where it is not settled, it is given back.
+    fn release(&mut self, give_back: Option<impl FnOnce(&mut State<J>)>) {
         self.is_released = true;
         let mut state = self.queue.state();
         state.taken -= 1;
         state.large_taken -= usize::from(self.is_large);
-        if !state.is_stopped {
-            then(&mut state);
+        match give_back {
+            Some(_) if state.is_stopped => state.has_given_up = true,
+            Some(give_back) => give_back(&mut state),
+            None => {}
         }
         drop(state);
         self.queue.changed.notify_waiters();
@@ -254,7 +320,11 @@ impl<J: Clone> Drop for Taken<J> {
     fn drop(&mut self) {
         if !self.is_released {
             let (job, is_large) = (self.job.clone(), self.is_large);
-            self.release(|state| if is_large { state.aside.push_front(job) } else { state.returned.push_back(job) });
+            self.release(Some(
+                |state: &mut State<J>| {
+                    if is_large { state.aside.push_front(job) } else { state.returned.push_back(job) }
+                },
+            ));
         }
     }
 }

@@ -67,7 +67,8 @@ impl<J: Clone> Shared<J> {
             outcomes = futures::future::join(find, work) => outcomes,
             () = stop => return Err(cancelled_fault()),
         };
-        if self.cancel.is_cancelled() {
+        // Stopped at its very end, it is as good as any other.
+        if self.cancel.is_cancelled() && (self.queue.has_given_up() || found.is_err() || worked.is_err()) {
             return Err(cancelled_fault());
         }
         found.and(worked)?;
@@ -76,6 +77,6 @@ impl<J: Clone> Shared<J> {
 }
 
 /// What a transfer that was stopped ends with.
-pub(super) fn cancelled_fault() -> ClientError {
+pub(crate) fn cancelled_fault() -> ClientError {
     Fault::new(FaultCode::Cancelled, FaultCode::Cancelled.meaning()).into()
 }

@@ -17,7 +17,7 @@ const LAST_WORD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Sends and receives at once until both are done. The first error ends both, and with them the connection; when
 /// sending failed, the peer may have said why.
-pub(super) async fn both(
+pub(crate) async fn both(
     send: impl Future<Output = Result<(), ClientError>>,
     recv: impl Future<Output = Result<(), ClientError>>,
 ) -> Result<(), ClientError> {

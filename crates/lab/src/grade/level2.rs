@@ -1,6 +1,6 @@
 //! Level 2, opening: hello, and who is let in.
 
-use super::peer::{PASSWORD, Peer, ensure, hello, unexpected};
+use super::peer::{PASSWORD, Peer, ensure, hello, message, register, unexpected};
 use super::{Check, Target, cases};
 use serde_json::{Value, json};
 
@@ -21,6 +21,8 @@ cases! { 2:
         "A wrong password and an unknown user get the same answer: a difference tells strangers who has an account.";
     "request-before-login" request_before_login
         "Before login there is nothing but register and login; what else comes breaks the protocol.";
+    "opening-in-one-flight" one_flight
+        "Hello, login and a request may come in one piece; they are answered in order, and behind a refused login nothing is.";
     "token-instead-of-password" token
         "A token stands for the password until logout, and for nothing afterwards.";
 }
@@ -94,6 +96,21 @@ async fn request_before_login(target: &Target) -> Check {
     let mut peer = Peer::greeted(target).await?;
     peer.send(&json!({"id": 1, "type": "list", "path": "/"})).await?;
     peer.expect_closed_with("bad_request").await
+}
+
+async fn one_flight(target: &Target) -> Check {
+    let mut peer = Peer::connect(target).await?;
+    let request = json!({"id": 2, "type": "whoami"});
+    peer.write(&[message(&hello()), message(&register(&peer.user)), message(&request)].concat()).await?;
+    peer.expect(None, "hello").await?;
+    peer.expect(Some(1), "welcome").await?;
+    peer.expect(Some(2), "account").await?;
+    let mut refused = Peer::connect(target).await?;
+    let login = json!({"id": 1, "type": "login", "user": peer.user, "password": "a wrong horse"});
+    refused.write(&[message(&hello()), message(&login), message(&request)].concat()).await?;
+    refused.expect(None, "hello").await?;
+    refused.expect_fault(1, &["login_refused"]).await?;
+    refused.expect_closed_with("bad_request").await
 }
 
 async fn token(target: &Target) -> Check {

@@ -152,7 +152,7 @@ async fn answer(wire: &mut Wire<'_>, user: &str, id: u64, request: Request) -> R
             });
             body::upload(wire, user, id, wanted, body::Declared { size, modified, start }).await?
         }
-        Request::Download { path, offset, version } => {
+        Request::Download { path, offset, version, .. } => {
             let checked = checked(wire, path)?;
             let found = checked.and_then(|path| wire.shared.store.with(user, |account| account.file(&path)));
             match found {

@@ -32,10 +32,10 @@ pub(crate) struct SelectArgs {
     pub(crate) dry_run: bool,
 }
 
-/// How many files go at once.
+/// How many connections a transfer uses.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct ConnectionsArg {
-    /// How many connections many files may use at once, 1 to 16 [default: 4]
+    /// How many connections many files, or a large one, may use at once, 1 to 16 [default: 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub(crate) connections: Option<u8>,
 }

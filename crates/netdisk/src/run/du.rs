@@ -1,11 +1,12 @@
 //! du. Only directories are held, and only as deep as they are shown.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as MapEntry;
 use std::ops::ControlFlow;
 
 use indicatif::BinaryBytes;
-use netdisk_client::{Client, ClientError};
-use netdisk_model::{EntryKind, RemotePath};
+use netdisk_client::{Client, ClientError, ListingTally};
+use netdisk_model::{Entry, EntryKind, RemotePath};
 use netdisk_protocol::FaultCode;
 use serde_json::json;
 
@@ -59,30 +60,60 @@ fn show(context: &Context<'_>, sums: HashMap<RemotePath, Sum>, exact: bool) {
     }
 }
 
+/// What the directories of a tree come to.
+#[derive(Default)]
+struct Sums {
+    sums: HashMap<RemotePath, Sum>,
+    /// A server can name directories without end.
+    tally: ListingTally,
+}
+
+impl Sums {
+    /// Begins with the top of the tree, which no listing names.
+    fn of(top: &RemotePath) -> Self {
+        Self { sums: HashMap::from([(top.clone(), Sum::default())]), tally: ListingTally::default() }
+    }
+
+    /// The sum of a directory.
+    fn at(&mut self, directory: RemotePath) -> Result<&mut Sum, ClientError> {
+        Ok(match self.sums.entry(directory) {
+            MapEntry::Occupied(known) => known.into_mut(),
+            MapEntry::Vacant(new) => {
+                self.tally.take_path(new.key())?;
+                new.insert(Sum::default())
+            }
+        })
+    }
+
+    /// Adds something to all directories above it up to `top`, and down to `depth_max` levels.
+    fn add(&mut self, entry: &Entry, top: &RemotePath, depth_max: usize) -> Result<(), ClientError> {
+        let (counted, is_directory) = match entry.kind {
+            EntryKind::File => (entry.path.parent(), false),
+            EntryKind::Directory => (Some(entry.path.clone()), true),
+            EntryKind::Other => return Ok(()),
+        };
+        for (above, _) in ancestors(counted, top).filter(|(_, depth)| *depth <= depth_max) {
+            let sum = self.at(above)?;
+            if !is_directory {
+                sum.add(entry.size);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Adds up a directory and those below it, down to `depth_max` levels; or a file alone.
 async fn sums_in(
     context: &mut Context<'_>,
     path: &RemotePath,
     depth_max: usize,
 ) -> Result<HashMap<RemotePath, Sum>, Failure> {
-    let mut sums = HashMap::new();
+    let mut sums = Sums::default();
     let adding_up = async |client: &mut Client| {
         // From the start, where a lost connection ended an earlier try.
-        sums = HashMap::from([(path.clone(), Sum::default())]);
+        sums = Sums::of(path);
         let walked = client.walk(path, true, |entries| {
-            for entry in entries {
-                let (counted, is_directory) = match entry.kind {
-                    EntryKind::File => (entry.path.parent(), false),
-                    EntryKind::Directory => (Some(entry.path.clone()), true),
-                    EntryKind::Other => continue,
-                };
-                for above in ancestors(counted, path).filter(|(_, depth)| *depth <= depth_max).map(|(above, _)| above) {
-                    let sum = sums.entry(above).or_default();
-                    if !is_directory {
-                        sum.add(entry.size);
-                    }
-                }
-            }
+            entries.iter().try_for_each(|entry| sums.add(entry, path, depth_max))?;
             Ok(ControlFlow::Continue(()))
         });
         walked.await
@@ -91,11 +122,11 @@ async fn sums_in(
         Ok(_) => {}
         Err(Failure::Client(ClientError::Fault(fault))) if fault.code == FaultCode::NotADirectory => {
             let size = context.remote.repeat(async |client| client.stat(path).await).await?.size;
-            sums.entry(path.clone()).or_default().add(size);
+            sums.at(path.clone())?.add(size);
         }
         Err(failure) => return Err(failure),
     }
-    Ok(sums)
+    Ok(sums.sums)
 }
 
 /// A directory and those above it up to `top`, each with how many levels it is below `top`.
@@ -120,5 +151,22 @@ mod tests {
         assert_eq!(above("/a/b/c", "/"), ["0 /", "1 /a", "2 /a/b", "3 /a/b/c"]);
         assert_eq!(above("/a/b/c", "/a/b"), ["0 /a/b", "1 /a/b/c"]);
         assert_eq!(above("/a", "/a"), ["0 /a"]);
+    }
+
+    #[test]
+    fn directories_without_end_come_to_one() {
+        let top = RemotePath::root();
+        let mut sums = Sums::of(&top);
+        // As if nearly all that may be held had come.
+        let long: RemotePath = format!("/{}", vec!["x".repeat(250); 15].join("/")).parse().expect("a path");
+        while sums.tally.take_path(&long).is_ok() {}
+        let mut add = |path: &str| {
+            let path = path.parse().expect("a path");
+            let entry = Entry { path, kind: EntryKind::Directory, size: 0, modified: 0, version: None };
+            sums.add(&entry, &top, usize::MAX)
+        };
+        assert!(add("/").is_ok(), "what is held already takes no more");
+        let refused = (0..100).find_map(|number| add(&format!("/{number}")).err());
+        assert!(refused.is_some_and(|error| error.ends_connection()));
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use indicatif::BinaryBytes;
-use netdisk_client::{Client, ClientError};
+use netdisk_client::{Client, ClientError, ListingTally};
 use netdisk_model::{Entry, EntryKind, RemotePath};
 use netdisk_protocol::FaultCode;
 use serde_json::json;
@@ -64,12 +64,16 @@ async fn list(context: &mut Context<'_>, typed: &str, args: &LsArgs) -> Result<(
     let path = context.remote.resolve(typed)?;
     let output = context.output;
     let view = View::new(output, &path, args);
-    let mut held = Vec::new();
+    let (mut held, mut tally) = (Vec::new(), ListingTally::default());
     let held_max = if args.recursive && args.sort_key().is_none() { SORTED_MAX } else { usize::MAX };
     let mut is_sorted = true;
     let listing = async |client: &mut Client| {
         held.clear();
+        tally = ListingTally::default();
         let walked = client.walk(&path, args.recursive, |entries| {
+            if is_sorted {
+                tally.take(&entries)?;
+            }
             held.extend(entries);
             if held.len() > held_max || !is_sorted {
                 is_sorted = false;

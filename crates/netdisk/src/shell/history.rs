@@ -69,12 +69,13 @@ fn holds_secret(line: &str, grammar: &Command) -> bool {
         Ok(lexer::Line::Command { words, .. }) => words,
         Ok(lexer::Line::Nothing) => return false,
         // Nobody knows what the words are.
-        Ok(lexer::Line::Local(_)) | Err(_) => {
-            let line = line.to_lowercase();
-            return TELLTALES.iter().any(|telltale| line.contains(telltale));
-        }
+        Ok(lexer::Line::Local(_)) | Err(_) => return has_telltale(line),
     };
     let places = places(grammar, &words);
+    // A command of this machine, typed without its `!`, or one that is misspelt.
+    if places.first().is_some_and(|first| std::ptr::eq(first.command, grammar)) && has_telltale(line) {
+        return true;
+    }
     places.iter().zip(&words).any(|(place, word)| {
         let is_option =
             place.role == Role::Option && place.argument.is_some_and(|option| role_of(option) == Role::Secret);
@@ -85,6 +86,11 @@ fn holds_secret(line: &str, grammar: &Command) -> bool {
         let is_of_account = matches!(place.command.get_name(), "login" | "register" | "passwd");
         is_option || place.role == Role::Secret || is_of_account && is_surplus || looks_like_token(word)
     })
+}
+
+fn has_telltale(line: &str) -> bool {
+    let line = line.to_lowercase();
+    TELLTALES.iter().any(|telltale| line.contains(telltale))
 }
 
 /// Digits of a token or an invitation: 32 bytes in hexadecimal.
@@ -114,6 +120,8 @@ mod tests {
             "passwd hunter2hunter2",
             "!NETDISK_PASSWORD=hunter2 netdisk ls",
             "!curl -H 'Token: x'",
+            "curl http://x?password=1",
+            "logni alice --password hunter2hunter2",
             &format!("cat {token}"),
         ] {
             assert!(holds_secret(line, &grammar), "{line}");

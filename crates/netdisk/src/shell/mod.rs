@@ -14,7 +14,7 @@ mod local_names;
 mod prompt;
 mod resting;
 
-use std::io::{self, BufRead as _, IsTerminal as _};
+use std::io::{self, BufRead, IsTerminal as _, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,6 +36,10 @@ use crate::notices::Notices;
 use crate::output::Output;
 use crate::remote::Remote;
 use crate::shelf::Shelf;
+
+/// Longest line of a script in bytes: a system takes no longer words for a command, and a file without an end of line is
+/// none.
+const SCRIPT_LINE_LEN_MAX: u64 = 128 * 1024;
 
 /// Opens the shell on the server of the command line.
 pub(crate) fn shell(args: ConnectArgs, output: &Output) -> Result<(), Failure> {
@@ -90,15 +94,28 @@ fn run_script(runtime: &Runtime, remote: &mut Remote, output: &Output) -> Result
 }
 
 fn run_lines(shell: &mut Shell<'_>) -> Result<(), Failure> {
-    loop {
-        let mut line = String::new();
-        if io::stdin().lock().read_line(&mut line).map_err(Failure::unexpected)? == 0 {
-            return Ok(());
-        }
-        if shell.run_line(line.trim())? != Next::Line {
-            return Ok(());
+    for number in 1.. {
+        let at_line = |failure| Failure::AtLine { line: number, failure: Box::new(failure) };
+        let Some(line) = read_line(&mut io::stdin().lock()).map_err(at_line)? else { break };
+        match shell.run_line(line.trim()) {
+            Ok(Next::Line) => {}
+            Ok(_) => break,
+            // Ctrl-C is no fault of a line.
+            Err(failure @ (Failure::Interrupted | Failure::Dropped)) => return Err(failure),
+            Err(failure) => return Err(at_line(failure)),
         }
     }
+    Ok(())
+}
+
+/// The next line; `None` at the end.
+fn read_line(script: &mut impl BufRead) -> Result<Option<String>, Failure> {
+    let mut line = String::new();
+    let read = script.take(SCRIPT_LINE_LEN_MAX + 1).read_line(&mut line).map_err(Failure::unexpected)?;
+    if read as u64 > SCRIPT_LINE_LEN_MAX {
+        return Err(Failure::usage(format!("longer than {SCRIPT_LINE_LEN_MAX} bytes: is this a script?")));
+    }
+    Ok((read > 0).then_some(line))
 }
 
 fn run_terminal(
@@ -177,5 +194,22 @@ fn edit_lines(
             Ok(Next::Leave) => return Ok(()),
             Err(failure) => shell.output.failure(&failure),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_a_script_has_an_end() {
+        let len_max = usize::try_from(SCRIPT_LINE_LEN_MAX).expect("short");
+        let whole = format!("{}\n", "x".repeat(len_max - 1));
+        let mut script = whole.as_bytes();
+        assert_eq!(read_line(&mut script).expect("a line"), Some(whole.clone()));
+        assert_eq!(read_line(&mut script).expect("the end"), None);
+        let longer = format!("x{whole}");
+        assert_eq!(read_line(&mut longer.as_bytes()).err().map(|failure| failure.code()), Some(2));
+        assert_eq!(read_line(&mut &b"ls"[..]).expect("a line without an end"), Some("ls".to_owned()));
     }
 }

@@ -19,6 +19,7 @@ use crate::frame::Frame;
 use crate::limits::{READ_AHEAD_LEN_MAX, WINDOW};
 use crate::observer::WireObserver;
 use crate::peek::{connection_fault, is_abort, refusal_or};
+use crate::reply::Reply;
 use crate::request::Numbered;
 
 /// How long a closing end goes on reading what the peer still sends.
@@ -111,13 +112,28 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
     /// # Errors
     /// As [`Incoming::recv_frame`]; when file bytes come, or a message that is no `T`.
     pub async fn recv<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ConnectionError> {
+        self.recv_parsed(|payload| serde_json::from_slice(payload)).await
+    }
+
+    /// Waits for the next reply, as [`Incoming::recv`] does; a listing is parsed in half the time. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`Incoming::recv`].
+    pub async fn recv_reply(&mut self) -> Result<Option<Numbered<Reply>>, ConnectionError> {
+        self.recv_parsed(Reply::parse).await
+    }
+
+    async fn recv_parsed<T>(
+        &mut self,
+        parse: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
+    ) -> Result<Option<T>, ConnectionError> {
         loop {
             let payload = match self.recv_frame().await? {
                 None => return Ok(None),
                 Some(Frame::Message(payload)) => payload,
                 Some(_) => return Err(ConnectionError::not_a_message("file bytes where no body is due")),
             };
-            match serde_json::from_slice(&payload) {
+            match parse(&payload) {
                 Ok(message) => return Ok(Some(message)),
                 // An abort that crossed the end of its body has nothing left to stop.
                 Err(_) if is_abort(&payload) => {}

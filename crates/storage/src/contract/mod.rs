@@ -5,11 +5,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use netdisk_model::{Digest, Entry, EntryKind, Limits, Password, RemotePath, ResumeKey, Usage, UserName};
+use netdisk_model::{
+    Digest, Entry, EntryKind, Limits, PART_LEN, PartHasher, Parts, Password, RemotePath, ResumeKey, Usage, UserName,
+};
 
 use crate::{
-    Accounts, AccountsError, Depth, Existing, Home, KNOWN_LEN_MIN, PartialFile, Quota, Removal, Standing, StorageError,
-    Stored, UploadSpec, WholeFile,
+    Accounts, AccountsError, Depth, Existing, Home, KNOWN_LEN_MIN, PARTS_AHEAD_MAX, PartTaker, PartialFile, Quota,
+    Removal, Standing, StorageError, Stored, UploadSpec, WholeFile,
 };
 
 /// Makes a test of each law; `$open` is an expression that gives `(store, guard)`: an `Arc<dyn Accounts>` over an empty
@@ -21,7 +23,10 @@ macro_rules! storage_contract {
             registration_makes_an_empty_home, a_name_is_taken_once, weak_passwords_are_refused,
             refusals_do_not_say_which_half_was_wrong, tokens_work_until_revoked, tokens_are_their_users_alone, kept_logins_are_listed_and_revoked, an_invitation_serves_once,
             homes_are_apart, all_sizes_come_back,
-            what_comes_faster_than_it_is_written_keeps_its_order, an_upload_overwrites, whole_files_are_stored_in_their_order, what_was_opened_stays_as_it_was,
+            what_comes_faster_than_it_is_written_keeps_its_order, an_upload_overwrites, whole_files_are_stored_in_their_order, parts_make_the_digest_of_the_whole, parts_come_in_any_order, parts_come_at_the_same_time, each_part_is_checked,
+            a_part_is_taken_over, parts_that_are_not_the_whole_store_nothing, what_is_there_without_a_gap_is_kept,
+            parts_go_on_behind_a_plain_upload, two_uploads_in_parts_are_apart, uploads_in_parts_take_room,
+            not_every_upload_comes_in_parts, parts_do_not_run_ahead, what_was_opened_stays_as_it_was,
             create_refuses_what_stands, of_two_creates_one_wins, of_two_uploads_the_last_commit_wins,
             a_wrong_digest_stores_nothing, a_wrong_size_stores_nothing, an_unknown_size_is_settled_by_the_end,
             a_dropped_upload_stores_nothing, an_interrupted_upload_goes_on_where_it_was,
@@ -156,6 +161,7 @@ mod accounts;
 mod copies;
 mod homes;
 mod known;
+mod parts;
 mod quotas;
 mod uploads;
 
@@ -163,5 +169,6 @@ pub use self::accounts::*;
 pub use self::copies::*;
 pub use self::homes::*;
 pub use self::known::*;
+pub use self::parts::*;
 pub use self::quotas::*;
 pub use self::uploads::*;

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use netdisk_model::{Digest, Entry, RemotePath};
+use netdisk_model::{Digest, Entry, PartHasher, Parts, RemotePath};
 use rustix::buffer::spare_capacity;
 use tokio::task::JoinHandle;
 
@@ -31,6 +31,7 @@ pub(super) struct DiskFile {
     position: u64,
     state: State,
     digest: Digest,
+    recorded: Option<Digest>,
 }
 
 enum State {
@@ -51,8 +52,16 @@ pub(super) struct Reader {
     opened: Found,
     /// The digest that it was stored with, unless somebody has written into it since.
     stored: Option<Digest>,
-    hash: blake3::Hasher,
+    hash: Hash,
     position: u64,
+    /// Where it ends: with the file, or with a part of it.
+    end: u64,
+}
+
+/// What is read is hashed as.
+enum Hash {
+    Whole(blake3::Hasher),
+    Part(PartHasher),
 }
 
 impl DiskFile {
@@ -65,6 +74,29 @@ impl DiskFile {
         }
         let mut room = CHUNK_LEN;
         Ok(Box::new(Self::new(home.door.clone(), entry, offset, reader, &mut room)))
+    }
+
+    /// Opens one part of a file; a file that has only one is opened as a whole. Blocks.
+    pub(super) fn open_part(
+        home: &HomeState,
+        path: &RemotePath,
+        part: u64,
+    ) -> Result<Box<dyn StoredFile>, StorageError> {
+        let mut reader = Reader::open(home, path)?;
+        let entry = reader.entry(path.clone());
+        let Some(parts) = Parts::of(entry.size) else {
+            if part > 0 {
+                return Err(StorageError::Changed);
+            }
+            return Ok(Box::new(Self::new(home.door.clone(), entry, 0, reader, &mut { CHUNK_LEN })));
+        };
+        let (offset, len) = parts.place(part).ok_or(StorageError::Changed)?;
+        let recorded = reader.stored;
+        (reader.position, reader.end) = (offset, offset + len);
+        reader.hash = Hash::Part(PartHasher::new(part));
+        let state = State::Idle(Box::new(reader));
+        let (door, digest) = (home.door.clone(), Digest::of(b""));
+        Ok(Box::new(Self { door, entry, offset, position: offset, state, digest, recorded }))
     }
 
     /// Opens files, each from its start. Blocks.
@@ -91,7 +123,7 @@ impl DiskFile {
             }
             _ => State::Idle(Box::new(reader)),
         };
-        Self { door, entry, offset, position: 0, state, digest }
+        Self { door, entry, offset, position: 0, state, digest, recorded: None }
     }
 
     async fn start(&self, mut reader: Box<Reader>) -> Reading {
@@ -147,6 +179,10 @@ impl StoredFile for DiskFile {
     fn digest(&self) -> Digest {
         self.digest
     }
+
+    fn recorded(&self) -> Option<Digest> {
+        self.recorded
+    }
 }
 
 impl Reader {
@@ -187,7 +223,8 @@ impl Reader {
 
     fn new(file: OwnedFd, opened: Found, row: Option<FileRow>) -> Self {
         let stored = row.filter(|row| row.fits(&opened)).map(|row| row.digest);
-        Self { file, opened, stored, hash: blake3::Hasher::new(), position: 0 }
+        let (hash, end) = (Hash::Whole(blake3::Hasher::new()), opened.size);
+        Self { file, opened, stored, hash, position: 0, end }
     }
 
     /// Reads all of a file that fits one chunk, and checks it. Blocks.
@@ -206,13 +243,17 @@ impl Reader {
 
     /// Digest of what was read.
     pub(super) fn digest(&self) -> Digest {
-        self.hash.finalize().into()
+        match &self.hash {
+            Hash::Whole(hash) => hash.finalize().into(),
+            // A part is never empty.
+            Hash::Part(hash) => hash.digest().unwrap_or(Digest::of(b"")),
+        }
     }
 
     /// Reads and hashes the next chunk. At the end, makes sure that nobody wrote into the file, and that it is what was
     /// stored. Blocks.
     pub(super) fn read(&mut self) -> Result<Option<Bytes>, StorageError> {
-        let left = self.opened.size - self.position;
+        let left = self.end - self.position;
         let len = usize::try_from(left).unwrap_or(CHUNK_LEN).min(CHUNK_LEN);
         if len == 0 {
             return self.check().map(|()| None);
@@ -228,7 +269,10 @@ impl Reader {
         }
         // A vector may have more room than it was asked to have.
         data.truncate(len);
-        self.hash.update(&data);
+        match &mut self.hash {
+            Hash::Whole(hash) => drop(hash.update(&data)),
+            Hash::Part(hash) => hash.update(&data),
+        }
         self.position += len as u64;
         Ok(Some(data.into()))
     }
@@ -237,8 +281,10 @@ impl Reader {
         if Found::of(&self.file)?.version() != self.opened.version() {
             return Err(StorageError::Changed);
         }
-        match self.stored {
-            Some(stored) if stored != self.digest() && !sabotage::is(Sabotage::IgnoreDigest) => {
+        match (&self.hash, self.stored) {
+            // Whoever has all parts compares them.
+            (Hash::Part(_), _) => Ok(()),
+            (Hash::Whole(_), Some(stored)) if stored != self.digest() && !sabotage::is(Sabotage::IgnoreDigest) => {
                 Err(StorageError::Corrupt)
             }
             _ => Ok(()),

@@ -18,6 +18,7 @@ use super::download::DiskFile;
 use super::known;
 use super::listing::DiskListing;
 use super::meter::Meter;
+use super::parts::DiskParts;
 use super::removal::{Undertaker, take_apart};
 use super::sabotage::{self, Sabotage};
 use super::staging::{self, Run};
@@ -29,6 +30,7 @@ use crate::error::StorageError;
 use crate::home::{
     Depth, Existing, Home, Listing, PartialFile, Removal, Stored, StoredFile, UploadSpec, WholeFile, one_by_one,
 };
+use crate::parts::PartedFile;
 
 /// An open home, as everything that works in it shares it.
 #[derive(Debug)]
@@ -160,6 +162,10 @@ impl Home for DiskHome {
         DiskPartialFile::begin(self.0.clone(), spec).await
     }
 
+    async fn begin_parts(&self, spec: UploadSpec) -> Result<Box<dyn PartedFile>, StorageError> {
+        DiskParts::begin(self.0.clone(), spec).await
+    }
+
     async fn store(&self, files: Vec<WholeFile>) -> Vec<Result<Stored, StorageError>> {
         if sabotage::is(Sabotage::AckFirst) {
             return one_by_one(self, files).await;
@@ -178,6 +184,11 @@ impl Home for DiskHome {
     async fn open(&self, path: &RemotePath, offset: u64) -> Result<Box<dyn StoredFile>, StorageError> {
         let path = path.clone();
         self.0.run(move |home| DiskFile::open(home, &path, offset)).await
+    }
+
+    async fn open_part(&self, path: &RemotePath, part: u64) -> Result<Box<dyn StoredFile>, StorageError> {
+        let path = path.clone();
+        self.0.run(move |home| DiskFile::open_part(home, &path, part)).await
     }
 
     async fn open_all(&self, paths: &[RemotePath]) -> Vec<Result<Box<dyn StoredFile>, StorageError>> {

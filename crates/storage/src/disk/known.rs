@@ -15,6 +15,7 @@
 //! sent as any other. All of it is of one user: rows and paths of others are not looked at.
 
 use std::fs::File;
+use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use netdisk_model::{Digest, RemotePath};
@@ -132,15 +133,22 @@ struct Filled {
 }
 
 impl Filled {
-    /// Shares the blocks, where the file system can. Blocks.
+    /// Shares the blocks, where the file system can: nothing is copied, and what is written to either file later is its own.
+    /// Blocks.
     fn share(mut self) -> Result<Self, StorageError> {
-        self.len = self.staged.share_blocks(&self.source)?;
+        // Whatever is wrong where it fails, a copy will show it.
+        if rustix::fs::ioctl_ficlone(&self.staged.file, &self.source).is_ok() {
+            self.len = self.staged.file.metadata()?.len();
+            self.staged.reservation.written(self.len);
+        }
         Ok(self)
     }
 
-    /// Copies the next bytes. Blocks.
+    /// Copies the next bytes, within the kernel where that can. Blocks.
     fn copy(mut self, len: u64) -> Result<Self, StorageError> {
-        self.len += self.staged.copy_from(&self.source, len)?;
+        let copied = io::copy(&mut (&self.source).take(len), &mut self.staged.file)?;
+        self.staged.reservation.written(copied);
+        self.len += copied;
         Ok(self)
     }
 }

@@ -26,6 +26,7 @@ mod ledger;
 mod listing;
 mod meter;
 mod parents;
+mod parts;
 mod people;
 mod removal;
 mod sabotage;

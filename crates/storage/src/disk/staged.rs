@@ -1,10 +1,10 @@
 //! A file in staging on its way into the tree: written, hashed, and handed in to get its name.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::sync::Arc;
 
-use netdisk_model::Digest;
+use netdisk_model::{Digest, PartHasher};
 use rustix::fs::{AtFlags, OFlags, Timespec, Timestamps};
 use tokio::sync::oneshot;
 
@@ -170,10 +170,11 @@ impl Staged {
 
     /// How many bytes are there already.
     fn kept(&self) -> Result<u64, StorageError> {
-        let kept = self.copied_from.as_ref().map_or(&self.file, |(theirs, _)| theirs).metadata()?.len();
-        if self.spec.size.is_some_and(|size| kept > size) {
-            self.file.set_len(0)?;
-            return Ok(0);
+        let file = self.copied_from.as_ref().map_or(&self.file, |(theirs, _)| theirs);
+        let (len, kept) = (file.metadata()?.len(), staging::contiguous_len(file)?);
+        let kept = if self.spec.size.is_some_and(|size| len > size) { 0 } else { kept };
+        if self.copied_from.is_none() && kept < len {
+            self.file.set_len(kept)?;
         }
         Ok(kept)
     }
@@ -242,28 +243,38 @@ impl Staged {
         if read == len { Ok(()) } else { Err(StorageError::Changed) }
     }
 
-    /// Takes over the whole content of another file by sharing its blocks: nothing is copied, and what is written to either
-    /// later is its own. Gives how many bytes it has then; none where the file system cannot do that. Blocks.
-    pub(super) fn share_blocks(&mut self, source: &File) -> Result<u64, StorageError> {
-        if rustix::fs::ioctl_ficlone(&self.file, source).is_err() {
-            // Whatever it was, a copy will show it.
-            return Ok(0);
+    /// Reads the next part of what was kept, and gives its digest; copies it where it is another's. Blocks.
+    pub(super) fn take_part(&mut self, number: u64, len: u64) -> Result<Digest, StorageError> {
+        let Self { file, copied_from, reservation, .. } = &mut *self;
+        let mut hasher = PartHasher::new(number);
+        let mut data = vec![0; usize::try_from(len).unwrap_or(0)];
+        let from = copied_from.as_mut().map_or(&mut *file, |(theirs, _)| theirs);
+        from.read_exact(&mut data).map_err(|_| StorageError::Changed)?;
+        hasher.update(&data);
+        if copied_from.is_some() {
+            file.write_all(&data)?;
+            reservation.written(len);
         }
-        let len = self.file.metadata()?.len();
-        self.reservation.written(len);
-        Ok(len)
+        hasher.digest().ok_or(StorageError::NotInParts)
     }
 
-    /// Copies the next `len` bytes of another file, within the kernel where that can; gives how many there were. Blocks.
-    pub(super) fn copy_from(&mut self, source: &File, len: u64) -> Result<u64, StorageError> {
-        let copied = io::copy(&mut source.take(len), &mut self.file)?;
-        self.reservation.written(copied);
-        Ok(copied)
+    /// Of what came in parts, so many bytes are there without a gap, and what is behind them is not to stay. Blocks.
+    pub(super) fn keep_first(&mut self, len: u64) -> Result<(), StorageError> {
+        self.written = len;
+        Ok(self.file.set_len(len)?)
     }
 
-    /// What it holds was put there without being read: goes back to its start. Blocks.
-    pub(super) fn rewind(&mut self) -> Result<(), StorageError> {
-        Ok(self.file.rewind()?)
+    /// All parts have come.
+    pub(super) fn wrote_all(&mut self, size: u64) {
+        self.written = size;
+    }
+
+    /// Does what [`Staged::commit`] does for a file that was hashed in parts. Blocks.
+    pub(super) fn commit_as(self: Box<Self>, digest: Digest, claimed: Digest, done: Done) {
+        let committer = self.home.committer.clone();
+        if let Some(store) = self.change_of(digest, claimed, done) {
+            committer.submit(store);
+        }
     }
 
     /// Compares the digest and hands the file in to get its name; `done` is told what came of it. Blocks.
@@ -275,12 +286,17 @@ impl Staged {
     }
 
     /// Compares the digest; gives the change that names the file, or tells `done` why there is none. Blocks.
-    pub(super) fn into_change(mut self: Box<Self>, claimed: Digest, done: Done) -> Option<Box<Store>> {
+    pub(super) fn into_change(self: Box<Self>, claimed: Digest, done: Done) -> Option<Box<Store>> {
+        let digest = Digest::from(self.hash.finalize());
+        self.change_of(digest, claimed, done)
+    }
+
+    fn change_of(mut self: Box<Self>, digest: Digest, claimed: Digest, done: Done) -> Option<Box<Store>> {
         // What fails from here on would fail again: nothing is kept.
         if !sabotage::is(Sabotage::InPlace) {
             self.discard();
         }
-        match self.seal(claimed) {
+        match self.seal(digest, claimed) {
             Ok((row, needs_sync)) => Some(Box::new(Store::new(self, row, needs_sync, done))),
             Err(error) => {
                 // Whoever hears of it may try again at once.
@@ -314,8 +330,7 @@ impl Staged {
         self.reservation.end();
     }
 
-    fn seal(&mut self, claimed: Digest) -> Result<(FileRow, bool), StorageError> {
-        let digest = Digest::from(self.hash.finalize());
+    fn seal(&mut self, digest: Digest, claimed: Digest) -> Result<(FileRow, bool), StorageError> {
         if digest != claimed && !sabotage::is(Sabotage::IgnoreDigest) {
             // The prefix may be wrong: whoever resumes it next would fail as well.
             if let Some((theirs, name)) = &self.copied_from {

@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use netdisk_model::EntryKind;
-use rustix::fs::{AtFlags, Dir, FlockOperation, OFlags};
+use netdisk_model::{EntryKind, PART_LEN};
+use rustix::fs::{AtFlags, Dir, FlockOperation, OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::confined::{FILE_MODE, open_directory_in};
@@ -137,6 +137,19 @@ pub(super) fn open_resumable(staging: &OwnedFd, name: &str) -> Result<Resumable,
             return Ok(Resumable::Ours(file));
         }
     }
+}
+
+/// How much of a file is there without a gap: a crash while parts came out of order leaves holes, and before the first of
+/// them perhaps half a part. Blocks.
+pub(super) fn contiguous_len(file: &File) -> io::Result<u64> {
+    let len = file.metadata()?.len();
+    let contiguous = match rustix::fs::seek(file, SeekFrom::Hole(0)) {
+        Ok(hole) if hole < len => hole / PART_LEN * PART_LEN,
+        // It is whole, or empty, or nobody knows; its digest will tell.
+        _ => len,
+    };
+    rustix::fs::seek(file, SeekFrom::Start(0))?;
+    Ok(contiguous)
 }
 
 /// Lets the staged file `copy` of `len` bytes take the place of what it was copied from, unless somebody writes to that or

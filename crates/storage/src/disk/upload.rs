@@ -14,7 +14,7 @@
 //! spoilt costs a second upload and never a wrong file.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Seek as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -112,7 +112,7 @@ impl DiskPartialFile {
     /// What a staged file holds that was copied into it: read, hashed and ready to be committed.
     pub(super) async fn of_copy(home: Arc<HomeState>, mut staged: Box<Staged>, len: u64) -> Result<Self, StorageError> {
         let declared = staged.spec.size;
-        let staged = home.door.run(move || staged.rewind().map(|()| staged)).await?;
+        let staged = home.door.run(move || staged.file.rewind().map(|()| staged)).await?;
         Self::read_kept(home, staged, declared, len).await
     }
 

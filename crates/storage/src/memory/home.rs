@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use netdisk_model::{Digest, Entry, EntryKind, Limits, RemotePath, ResumeKey, Usage, Version};
+use netdisk_model::{Digest, Entry, EntryKind, Limits, PartHasher, Parts, RemotePath, ResumeKey, Usage, Version};
 
 use super::lock;
+use super::parts::MemoryParts;
 use super::upload::MemoryPartialFile;
 use crate::error::{Quota, StorageError};
 use crate::home::{
     Depth, Existing, Home, KNOWN_LEN_MIN, Listing, PartialFile, Removal, Stored, StoredFile, UploadSpec,
 };
+use crate::parts::PartedFile;
 
 /// Bytes given out by one `read`.
 const CHUNK_LEN: usize = 256 * 1024;
@@ -140,6 +142,21 @@ pub(super) fn check_target(tree: &Tree, path: &RemotePath, existing: Existing) -
 }
 
 impl MemoryHome {
+    fn begin(&self, spec: UploadSpec) -> Result<Box<MemoryPartialFile>, StorageError> {
+        let replaced = check_target(&lock(&self.shared.tree), &spec.path, spec.existing)?;
+        let growth = spec.size.unwrap_or(0).saturating_sub(replaced.unwrap_or(0));
+        let promised = (growth, replaced.is_none().into());
+        self.shared.promise(promised.0, promised.1)?;
+        let key = match (&spec.size, &spec.resume) {
+            (Some(size), Some(key)) => Some((spec.path.clone(), *size, key.clone())),
+            _ => None,
+        };
+        // Taken out: a second writer begins anew.
+        let content = key.as_ref().and_then(|key| lock(&self.shared.kept).remove(key)).unwrap_or_default();
+        let room = spec.size.unwrap_or(0).max(replaced.unwrap_or(0));
+        Ok(Box::new(MemoryPartialFile { shared: self.shared.clone(), key, content, spec, promised, room }))
+    }
+
     fn copy_tree(&self, from: &RemotePath, to: &RemotePath) -> Result<(), StorageError> {
         let copied: Vec<(String, Node)> = {
             let tree = lock(&self.shared.tree);
@@ -251,18 +268,11 @@ impl Home for MemoryHome {
     }
 
     async fn begin_upload(&self, spec: UploadSpec) -> Result<Box<dyn PartialFile>, StorageError> {
-        let replaced = check_target(&lock(&self.shared.tree), &spec.path, spec.existing)?;
-        let growth = spec.size.unwrap_or(0).saturating_sub(replaced.unwrap_or(0));
-        let promised = (growth, replaced.is_none().into());
-        self.shared.promise(promised.0, promised.1)?;
-        let key = match (&spec.size, &spec.resume) {
-            (Some(size), Some(key)) => Some((spec.path.clone(), *size, key.clone())),
-            _ => None,
-        };
-        // Taken out: a second writer begins anew.
-        let content = key.as_ref().and_then(|key| lock(&self.shared.kept).remove(key)).unwrap_or_default();
-        let room = spec.size.unwrap_or(0).max(replaced.unwrap_or(0));
-        Ok(Box::new(MemoryPartialFile { shared: self.shared.clone(), key, content, spec, promised, room }))
+        Ok(self.begin(spec)?)
+    }
+
+    async fn begin_parts(&self, spec: UploadSpec) -> Result<Box<dyn PartedFile>, StorageError> {
+        MemoryParts::begin(self.begin(spec)?)
     }
 
     async fn known_sizes(&self, sizes: &[u64]) -> Result<Vec<u64>, StorageError> {
@@ -318,7 +328,26 @@ impl Home for MemoryHome {
         let Some((content, digest)) = node.file.clone() else { return Err(StorageError::NotAFile) };
         let left = usize::try_from(offset).ok().filter(|offset| *offset <= content.len());
         let left = content.slice(left.ok_or(StorageError::Changed)?..);
-        Ok(Box::new(MemoryFile { entry: node.entry(path), left, digest }))
+        Ok(Box::new(MemoryFile { entry: node.entry(path), left, digest, recorded: None }))
+    }
+
+    async fn open_part(&self, path: &RemotePath, part: u64) -> Result<Box<dyn StoredFile>, StorageError> {
+        let (file, entry) = {
+            let tree = lock(&self.shared.tree);
+            let node = find(&tree, path)?;
+            (node.file.clone(), node.entry(path))
+        };
+        let Some((content, digest)) = file else { return Err(StorageError::NotAFile) };
+        let Some(parts) = Parts::of(content.len() as u64) else {
+            return if part == 0 { self.open(path, 0).await } else { Err(StorageError::Changed) };
+        };
+        let (offset, len) = parts.place(part).ok_or(StorageError::Changed)?;
+        let within = |bytes: u64| usize::try_from(bytes).map_err(|_| StorageError::Changed);
+        let left = content.slice(within(offset)?..within(offset + len)?);
+        let mut hasher = PartHasher::new(part);
+        hasher.update(&left);
+        let of_part = hasher.digest().ok_or(StorageError::Changed)?;
+        Ok(Box::new(MemoryFile { entry, left, digest: of_part, recorded: Some(digest) }))
     }
 }
 
@@ -341,6 +370,7 @@ struct MemoryFile {
     entry: Entry,
     left: Bytes,
     digest: Digest,
+    recorded: Option<Digest>,
 }
 
 #[async_trait]
@@ -356,5 +386,9 @@ impl StoredFile for MemoryFile {
 
     fn digest(&self) -> Digest {
         self.digest
+    }
+
+    fn recorded(&self) -> Option<Digest> {
+        self.recorded
     }
 }

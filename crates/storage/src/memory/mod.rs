@@ -1,6 +1,7 @@
 //! Accounts and homes in memory: for tests of what stands on storage, and the second witness of its contract.
 
 mod home;
+mod parts;
 mod upload;
 
 use std::collections::HashMap;

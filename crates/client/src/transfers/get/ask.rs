@@ -56,7 +56,7 @@ impl Asker<'_> {
                 };
                 let len = taken.entry().map_or(0, |entry| entry.size.saturating_sub(offset));
                 let path = taken.remote.clone().into();
-                (Request::Download { path, offset, version }, Awaited::File { taken, kept, offset }, len)
+                (Request::Download { path, offset, version, part: None }, Awaited::File { taken, kept, offset }, len)
             }
         };
         let Some(place) = self.enter(len).await? else { return Err(ConnectionError::Closed) };

@@ -1,5 +1,6 @@
 //! Many files down.
 //!
+//! - [`apart`]: a large file in parts, with all connections that have nothing else to do.
 //! - [`plan`]: what there is to fetch, from one recursive listing a tree.
 //! - [`prepare`]: what stands here already, a batch at a time.
 //! - [`ask`]: requests, one behind the other.
@@ -7,6 +8,7 @@
 //! - [`arrived`]: what has come of a large file, and what was kept of it.
 //! - [`land`]: whole files get their names, a batch at a time.
 
+mod apart;
 mod arrived;
 mod ask;
 mod land;
@@ -23,6 +25,7 @@ use tokio::sync::mpsc;
 use self::plan::Plan;
 use super::existing::numbered;
 use super::pool;
+use super::queue::Taken;
 use super::report::{Item, Shown, Summary};
 use super::shared::Shared;
 use super::walk::Filter;
@@ -31,6 +34,7 @@ use super::worker::{self, Work};
 use crate::client::{Client, Halves};
 use crate::destination::Destination;
 use crate::error::ClientError;
+use crate::parts::{self, Together};
 use crate::transfer::OnExisting;
 
 /// A file or a tree on the server, and where it goes.
@@ -62,6 +66,8 @@ pub(super) struct GetJob {
     step: Step,
     number: u32,
     tries: u32,
+    /// It did not come on in parts.
+    goes_whole: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +87,7 @@ enum Step {
 
 impl GetJob {
     fn new(remote: RemotePath, at: RemotePath, local: PathBuf, what: What) -> Self {
-        Self { remote, at, wanted: None, local, what, step: Step::Look, number: 0, tries: 0 }
+        Self { remote, at, wanted: None, local, what, step: Step::Look, number: 0, tries: 0, goes_whole: false }
     }
 
     /// Goes on under the next number.
@@ -120,28 +126,58 @@ pub(super) async fn get(
 ) -> Result<Summary, ClientError> {
     let destination = Arc::new(destination);
     let plan = Plan::make(client, &shared, &destination, roots, filter).await?;
-    let getting = Arc::new(Getting { shared: shared.clone(), destination });
+    let may_share = connections > 1;
+    let getting = Arc::new(Getting { shared: shared.clone(), destination, may_share });
     let work = Box::pin(pool::work(client, connections, &shared, &getting));
     shared.run(Box::pin(plan.feed(&shared)), work).await
+}
+
+/// What stands behind or beside the pipeline of a connection.
+enum Apart {
+    /// A large file, to be shared with others.
+    Own(Taken<GetJob>),
+    /// Somebody else's.
+    Help(Arc<dyn Together>),
 }
 
 /// What workers share that fetch files.
 struct Getting {
     shared: Arc<Shared<GetJob>>,
     destination: Arc<Destination>,
+    /// Large files may come in parts.
+    may_share: bool,
 }
 
 impl Work for Getting {
     async fn once(&self, client: &mut Client) -> Result<(), ClientError> {
-        let window = Window::new(client.offer().window);
-        let Halves { incoming, outgoing, last_id } = client.halves();
+        loop {
+            match self.pipeline(client).await? {
+                None => return Ok(()),
+                Some(Apart::Own(taken)) => Box::pin(self.fetch_apart(client, taken)).await?,
+                Some(Apart::Help(shared)) => parts::help_with(client, &*shared).await?,
+            }
+        }
+    }
+}
+
+impl Getting {
+    /// Fetches one file behind the other, until there are no more, or one that is better fetched apart.
+    async fn pipeline(&self, client: &mut Client) -> Result<Option<Apart>, ClientError> {
+        client.admitted().await?;
+        let may_share = self.may_share && client.can_share();
+        let Halves { incoming, outgoing, last_id, window } = client.halves().await?;
+        let window = Window::new(window);
         let (to_ask, prepared) = mpsc::channel(1);
         let (to_recv, pending) = mpsc::channel(window.capacity());
         // Aborts are few: one for each large file that cannot be written.
         let (to_abort, aborts) = mpsc::channel(1);
         // One batch lands while one arrives.
         let (to_land, landing) = mpsc::channel(1);
-        let prepare = prepare::prepare(&self.shared, &self.destination, to_ask);
+        let mut apart = None;
+        let prepare = async {
+            apart = prepare::prepare(self, may_share, to_ask).await?;
+            Ok::<_, ClientError>(())
+        };
         let ask = ask::Asker { outgoing, last_id, window: &window, pending: to_recv, aborts }.run(prepared);
         let receiver =
             recv::Receiver { incoming, shared: &self.shared, destination: &self.destination, to_abort, to_land };
@@ -156,6 +192,7 @@ impl Work for Getting {
                     .await;
             received.and(landed)
         });
-        worker::both(ask, recv).await
+        worker::both(ask, recv).await?;
+        Ok(apart)
     }
 }

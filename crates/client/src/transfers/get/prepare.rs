@@ -1,12 +1,11 @@
 //! Looks at what stands here before anything is asked for, a batch at a time.
 
-use std::sync::Arc;
-
 use netdisk_protocol::limits::SMALL_LEN;
 use tokio::sync::mpsc;
 
+use super::apart::goes_apart;
 use super::arrived::Arrived;
-use super::{GetJob, Step, What};
+use super::{Apart, GetJob, Getting, Step, What};
 use crate::destination::{Destination, Standing};
 use crate::error::ClientError;
 use crate::transfer::OnExisting;
@@ -23,6 +22,12 @@ pub(super) enum Prepared {
     File(Taken<GetJob>, Option<Box<Arrived>>),
 }
 
+/// What this connection fetches by itself.
+enum Here {
+    Small(Vec<Taken<GetJob>>),
+    Large(Taken<GetJob>),
+}
+
 /// What a look at the disk said of a job.
 enum Looked {
     Prepared(Prepared),
@@ -30,17 +35,27 @@ enum Looked {
     Stands(Taken<GetJob>, i64),
 }
 
-/// Prepares what there is to take, until there is no more or nobody wants it.
+/// Prepares what there is to take, until there is no more, nobody wants it, or something goes apart.
 pub(super) async fn prepare(
-    shared: &Arc<Shared<GetJob>>,
-    destination: &Arc<Destination>,
+    getting: &Getting,
+    may_share: bool,
     to_ask: mpsc::Sender<Vec<Prepared>>,
-) -> Result<(), ClientError> {
+) -> Result<Option<Apart>, ClientError> {
+    let Getting { shared, destination, .. } = getting;
     while let Some(batch) = shared.queue.take().await {
+        let batch = match batch {
+            Batch::Together(shared) => return Ok(Some(Apart::Help(shared))),
+            Batch::Large(taken) if may_share && goes_apart(&taken) => {
+                shared.queue.expect_help();
+                return Ok(Some(Apart::Own(taken)));
+            }
+            Batch::Large(taken) => Here::Large(taken),
+            Batch::Small(jobs) => Here::Small(jobs),
+        };
         let (with, destination) = (shared.clone(), destination.clone());
         let looked = shared.door.run(move || match batch {
-            Batch::Small(jobs) => jobs.into_iter().filter_map(|taken| look(&with, &destination, taken)).collect(),
-            Batch::Large(taken) => Vec::from_iter(find_kept(&with, &destination, taken)),
+            Here::Small(jobs) => jobs.into_iter().filter_map(|taken| look(&with, &destination, taken)).collect(),
+            Here::Large(taken) => Vec::from_iter(find_kept(&with, &destination, taken)),
         });
         let mut prepared = Vec::new();
         for one in looked.await {
@@ -50,10 +65,10 @@ pub(super) async fn prepare(
             }
         }
         if !prepared.is_empty() && to_ask.send(prepared).await.is_err() {
-            return Ok(());
+            return Ok(None);
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Blocks.

@@ -1,11 +1,13 @@
 //! Many files up.
 //!
+//! - [`apart`]: a large file in parts, with all connections that have nothing else to do.
 //! - [`mod@find`]: what there is to send.
 //! - [`reuse`]: content that the server has, of which nothing is sent.
 //! - [`prepare`]: reads and hashes local files, a batch at a time.
 //! - [`send`]: requests and bodies, one behind the other.
 //! - [`recv`]: their replies, in the same order, and what they mean.
 
+mod apart;
 mod find;
 mod prepare;
 mod recv;
@@ -19,8 +21,10 @@ use netdisk_model::RemotePath;
 use tokio::sync::mpsc;
 
 use self::find::{Count, Feed};
+use self::prepare::Allowed;
 use super::existing::numbered;
 use super::pool;
+use super::queue::Taken;
 use super::report::{Item, Shown, Summary};
 use super::shared::Shared;
 use super::walk::{Filter, Walk};
@@ -28,6 +32,9 @@ use super::window::Window;
 use super::worker::{self, Work};
 use crate::client::{Client, Halves};
 use crate::error::ClientError;
+use crate::large_file::LargeFile;
+use crate::parts::{self, Together};
+use crate::reuse::Reuse;
 use crate::transfer::OnExisting;
 
 /// A file or a tree on this machine, and where it goes.
@@ -56,6 +63,8 @@ pub(super) struct PutJob {
     content: ContentThere,
     number: u32,
     tries: u32,
+    /// It did not come on in parts.
+    goes_whole: bool,
 }
 
 /// Whether the server has the content of a large file.
@@ -97,6 +106,7 @@ impl PutJob {
             content: ContentThere::Unasked,
             number: 0,
             tries: 0,
+            goes_whole: false,
         }
     }
 
@@ -126,7 +136,8 @@ pub(super) async fn put(
     connections: usize,
 ) -> Result<Summary, ClientError> {
     let find = Box::pin(find(&shared, roots, filter));
-    let putting = Arc::new(Putting { shared: shared.clone() });
+    let may_share = connections > 1;
+    let putting = Arc::new(Putting { shared: shared.clone(), may_share });
     let work = Box::pin(pool::work(client, connections, &shared, &putting));
     shared.run(find, work).await
 }
@@ -156,25 +167,53 @@ async fn find(
     Ok(())
 }
 
+/// What stands behind or beside the pipeline of a connection.
+enum Apart {
+    /// A large file, to be shared with others.
+    Own(Taken<PutJob>, Box<LargeFile>),
+    /// Somebody else's.
+    Help(Arc<dyn Together>),
+}
+
 /// What workers share that store files.
 struct Putting {
     shared: Arc<Shared<PutJob>>,
+    /// Large files may go in parts.
+    may_share: bool,
 }
 
 impl Work for Putting {
     async fn once(&self, client: &mut Client) -> Result<(), ClientError> {
-        let offer = client.offer();
-        let window = Window::new(offer.window);
-        let Halves { incoming, outgoing, last_id } = client.halves();
+        loop {
+            match self.pipeline(client).await? {
+                None => return Ok(()),
+                Some(Apart::Own(taken, file)) => Box::pin(self.store_apart(client, taken, file)).await?,
+                Some(Apart::Help(shared)) => parts::help_with(client, &*shared).await?,
+            }
+        }
+    }
+}
+
+impl Putting {
+    /// Stores one file behind the other, until there are no more, or one that is better stored apart.
+    async fn pipeline(&self, client: &mut Client) -> Result<Option<Apart>, ClientError> {
+        client.admitted().await?;
+        let may_share = self.may_share && client.can_share();
+        let may_ask = client.announced.reuse && self.shared.reuse == Reuse::WherePossible;
+        let Halves { incoming, outgoing, last_id, window } = client.halves().await?;
+        let window = Window::new(window);
         // One batch is read while one is sent.
         let (to_send, prepared) = mpsc::channel(1);
         let (to_recv, pending) = mpsc::channel(window.capacity());
-        let prepare = prepare::prepare(&self.shared, offer.has_reuse, to_send);
+        let mut apart = None;
+        let prepare =
+            async { apart = prepare::prepare(self, Allowed { share: may_share, ask: may_ask }, to_send).await };
         let send = send::Sender::new(outgoing, last_id, &window, to_recv, &self.shared).run(prepared);
         let recv = recv::Receiver { incoming, shared: &self.shared }.run(pending);
         // Boxed, as all that is handed on: a future that is an argument lies in its caller twice.
         let send = Box::pin(async { futures::future::join(prepare, send).await.1.map_err(ClientError::from) });
         let recv = Box::pin(recv);
-        worker::both(send, recv).await
+        worker::both(send, recv).await?;
+        Ok(apart)
     }
 }

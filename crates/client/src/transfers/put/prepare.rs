@@ -10,11 +10,11 @@ use netdisk_protocol::limits::SMALL_LEN;
 use tokio::sync::{mpsc, oneshot};
 
 use super::reuse::{HashedFile, reuse, set_aside};
-use super::{ContentThere, PutJob, Step, What};
+use super::{Apart, ContentThere, PutJob, Putting, Step, What};
 use crate::error::ClientError;
 use crate::large_file::LargeFile;
 use crate::local::modified_ms;
-use crate::reuse::Reuse;
+use crate::parts::SHARED_LEN_MIN;
 use crate::stamp::{Links, Stamp, open_regular};
 use crate::transfers::queue::{Batch, Taken};
 use crate::transfers::report::End;
@@ -50,33 +50,58 @@ pub(super) struct SmallFile {
     pub(super) modified: Option<i64>,
 }
 
-/// Prepares what there is to take, until there is no more or nobody wants it.
-///
-/// `may_ask`: whether the server knows the question for content.
-pub(super) async fn prepare(shared: &Arc<Shared<PutJob>>, may_ask: bool, to_send: mpsc::Sender<Vec<Prepared>>) {
-    let may_ask = may_ask && shared.reuse == Reuse::WherePossible;
+/// What may be done over a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowed {
+    /// To send large files in parts, with other connections.
+    pub(super) share: bool,
+    /// To ask whether the server has content.
+    pub(super) ask: bool,
+}
+
+/// Prepares what there is to take, until there is no more, nobody wants it, or something goes apart.
+pub(super) async fn prepare(
+    putting: &Putting,
+    allowed: Allowed,
+    to_send: mpsc::Sender<Vec<Prepared>>,
+) -> Option<Apart> {
+    let shared = &putting.shared;
     while let Some(batch) = shared.queue.take().await {
         let is_wanted = match batch {
-            Batch::Small(jobs) => small(shared, may_ask, jobs, &to_send).await,
+            Batch::Small(jobs) => small(shared, allowed, jobs, &to_send).await,
             Batch::Large(taken) if taken.content == ContentThere::Maybe => reuse(shared, taken, &to_send).await,
-            Batch::Large(taken) => large(shared, taken, &to_send).await,
+            Batch::Large(taken) => match open(shared, taken).await {
+                None => true,
+                Some((taken, file)) if allowed.share && goes_apart(&taken, &file) => {
+                    shared.queue.expect_help();
+                    return Some(Apart::Own(taken, file));
+                }
+                Some((taken, file)) => large(taken, file, &to_send).await,
+            },
+            Batch::Together(shared) => return Some(Apart::Help(shared)),
         };
         if !is_wanted {
-            return;
+            return None;
         }
     }
+    None
+}
+
+/// Whether a file is better stored in parts.
+fn goes_apart(job: &PutJob, file: &LargeFile) -> bool {
+    !job.goes_whole && file.size() >= SHARED_LEN_MIN
 }
 
 async fn small(
     shared: &Arc<Shared<PutJob>>,
-    may_ask: bool,
+    allowed: Allowed,
     jobs: Vec<Taken<PutJob>>,
     to_send: &mpsc::Sender<Vec<Prepared>>,
 ) -> bool {
     let mut jobs = VecDeque::from(jobs);
     while !jobs.is_empty() {
         let with = shared.clone();
-        let (prepared, left) = shared.door.run(move || read_some(&with, may_ask, jobs)).await;
+        let (prepared, left) = shared.door.run(move || read_some(&with, allowed, jobs)).await;
         jobs = left;
         if !prepared.is_empty() && to_send.send(prepared).await.is_err() {
             return false;
@@ -85,8 +110,8 @@ async fn small(
     true
 }
 
-/// Opens a large file and waits until it is on its way: what is taken meanwhile would have to wait behind it.
-async fn large(shared: &Arc<Shared<PutJob>>, taken: Taken<PutJob>, to_send: &mpsc::Sender<Vec<Prepared>>) -> bool {
+/// Opens a large file.
+async fn open(shared: &Arc<Shared<PutJob>>, taken: Taken<PutJob>) -> Option<(Taken<PutJob>, Box<LargeFile>)> {
     let with = shared.clone();
     let opened = shared.door.run(move || match LargeFile::open(&taken.local, links(&taken)) {
         Ok(file) => Some((taken, file)),
@@ -95,7 +120,11 @@ async fn large(shared: &Arc<Shared<PutJob>>, taken: Taken<PutJob>, to_send: &mps
             None
         }
     });
-    let Some((taken, file)) = opened.await else { return true };
+    opened.await
+}
+
+/// Hands a large file on and waits until it is on its way: what is taken meanwhile would have to wait behind it.
+async fn large(taken: Taken<PutJob>, file: Box<LargeFile>, to_send: &mpsc::Sender<Vec<Prepared>>) -> bool {
     let (on_its_way, sent) = oneshot::channel();
     let is_wanted = to_send.send(vec![Prepared::Large(taken, file, on_its_way)]).await.is_ok();
     // Dropped, not sent.
@@ -106,7 +135,7 @@ async fn large(shared: &Arc<Shared<PutJob>>, taken: Taken<PutJob>, to_send: &mps
 /// Reads files until they fill a batch; gives what is left. Blocks.
 fn read_some(
     shared: &Shared<PutJob>,
-    may_ask: bool,
+    allowed: Allowed,
     mut jobs: VecDeque<Taken<PutJob>>,
 ) -> (Vec<Prepared>, VecDeque<Taken<PutJob>>) {
     let mut prepared = Vec::with_capacity(jobs.len());
@@ -135,7 +164,7 @@ fn read_some(
             Err(error) => shared.report.settle(taken, End::Failed(error)),
         }
     }
-    let ask = set_aside(large, may_ask);
+    let ask = set_aside(large, allowed);
     if !ask.is_empty() {
         prepared.push(Prepared::Ask(ask));
     }

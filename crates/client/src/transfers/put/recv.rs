@@ -176,31 +176,8 @@ impl Receiver<'_> {
         }
     }
 
-    /// A file or directory failed: another try, or the end of it. An error when the whole connection is meant.
-    fn failed(&self, mut taken: Taken<PutJob>, error: ClientError) -> Result<(), ClientError> {
-        if error.is_worth_a_retry() {
-            return Err(error);
-        }
-        if self.shared.cancel.is_cancelled() {
-            return Ok(());
-        }
-        match (error.fault_code(), &self.shared.existing) {
-            // What the server had kept may have been spoilt; whoever wrote into the file may be done now.
-            (Some(FaultCode::DigestMismatch | FaultCode::Changed), _) if taken.tries + 1 < TRIES_MAX => {
-                taken.tries += 1;
-                return Ok(());
-            }
-            // It was not there when it was looked for.
-            (Some(FaultCode::Exists), Existing::Rename) => {
-                taken.step = Step::Look;
-                return Ok(());
-            }
-            (Some(FaultCode::Exists), Existing::Skip | Existing::Newer | Existing::Ask(_)) => {
-                self.shared.report.settle(taken, End::LeftOut(LeftOut::Exists));
-            }
-            _ => self.shared.report.settle(taken, End::Failed(error)),
-        }
-        Ok(())
+    fn failed(&self, taken: Taken<PutJob>, error: ClientError) -> Result<(), ClientError> {
+        failed(self.shared, taken, error)
     }
 
     /// The next reply to request `id`. While its body is on its way the server has nothing to say but `abort`.
@@ -235,4 +212,31 @@ impl Receiver<'_> {
             }
         }
     }
+}
+
+/// A file or directory failed: another try, or the end of it. An error when the whole connection is meant.
+pub(super) fn failed(shared: &Shared<PutJob>, mut taken: Taken<PutJob>, error: ClientError) -> Result<(), ClientError> {
+    if error.is_worth_a_retry() {
+        return Err(error);
+    }
+    if shared.cancel.is_cancelled() {
+        return Ok(());
+    }
+    match (error.fault_code(), &shared.existing) {
+        // What the server had kept may have been spoilt; whoever wrote into the file may be done now.
+        (Some(FaultCode::DigestMismatch | FaultCode::Changed), _) if taken.tries + 1 < TRIES_MAX => {
+            taken.tries += 1;
+            return Ok(());
+        }
+        // It was not there when it was looked for.
+        (Some(FaultCode::Exists), Existing::Rename) => {
+            taken.step = Step::Look;
+            return Ok(());
+        }
+        (Some(FaultCode::Exists), Existing::Skip | Existing::Newer | Existing::Ask(_)) => {
+            shared.report.settle(taken, End::LeftOut(LeftOut::Exists));
+        }
+        _ => shared.report.settle(taken, End::Failed(error)),
+    }
+    Ok(())
 }

@@ -13,7 +13,7 @@ use netdisk_model::Digest;
 use netdisk_protocol::{ConnectionError, Reply, Request};
 use tokio::sync::mpsc;
 
-use super::prepare::{Prepared, links};
+use super::prepare::{Allowed, Prepared, links};
 use super::recv::{Awaited, Receiver};
 use super::send::{Sender, creates};
 use super::{ContentThere, PutJob};
@@ -21,6 +21,7 @@ use crate::client::unexpected;
 use crate::error::ClientError;
 use crate::hashing::{Hashing, PIECE_LEN};
 use crate::local::modified_ms;
+use crate::parts::SHARED_LEN_MIN;
 use crate::stamp::{Stamp, open_regular};
 use crate::transfer::Outcome;
 use crate::transfers::queue::Taken;
@@ -36,10 +37,12 @@ pub(super) struct HashedFile {
 
 /// Sets large files aside but for those of whose sizes it is to be asked. The first of a batch is not: it can begin at once,
 /// and its offset comes with the same answer.
-pub(super) fn set_aside(large: Vec<(Taken<PutJob>, u64)>, may_ask: bool) -> Vec<(Taken<PutJob>, u64)> {
+pub(super) fn set_aside(large: Vec<(Taken<PutJob>, u64)>, allowed: Allowed) -> Vec<(Taken<PutJob>, u64)> {
     let mut ask = Vec::new();
     for (at, (taken, size)) in large.into_iter().enumerate() {
-        if may_ask && at > 0 && taken.content == ContentThere::Unasked {
+        // What goes in parts is not told so.
+        let is_told = at == 0 && !(allowed.share && size >= SHARED_LEN_MIN);
+        if allowed.ask && !is_told && taken.content == ContentThere::Unasked {
             ask.push((taken, size));
         } else {
             taken.set_aside();

@@ -62,7 +62,9 @@ impl<'a, 'b> Many<'a, 'b> {
         });
         if self.is_dry {
             self.say_failures();
-            let failed = dry::put(self.context, roots, existing, self.wanted).await?;
+            let output = self.context.output.clone();
+            let wanted = self.wanted.map(|wanted| wanted.telling(Arc::new(move |text| output.warning(text))));
+            let failed = dry::put(self.context, roots, existing, wanted).await?;
             return some_failed(failed + self.failures.len());
         }
         let watch = self.watch("stored");
@@ -70,7 +72,9 @@ impl<'a, 'b> Many<'a, 'b> {
         let existing = policy(existing, &watch);
         let client = self.context.remote.client().await?;
         client.set_reuse(reuse);
-        let transfers = transfers(client, self.connections, self.wanted).existing(existing).observer(watch.clone());
+        let told = watch.clone();
+        let wanted = self.wanted.map(|wanted| wanted.telling(Arc::new(move |text| told.warning(text))));
+        let transfers = transfers(client, self.connections, wanted).existing(existing).observer(watch.clone());
         let outcome = transfers.cancel(self.context.cancel.clone()).put(roots).await;
         finish(&watch, outcome, began)
     }

@@ -69,7 +69,8 @@ pub(super) async fn put(context: &mut Context<'_>, args: PutArgs) -> Result<(), 
         && !(args.recursive && Path::new(source).is_dir())
         && !args.select.dry_run
     {
-        return single::put_one(context, source, place(source)?, existing, reuse).await;
+        let how = single::How { connections, reuse };
+        return single::put_one(context, source, place(source)?, existing, how).await;
     }
     let ignore_files = if args.no_ignore { IgnoreFiles::Unread } else { IgnoreFiles::Heeded };
     let mut many = many::Many::new(context, args.recursive, connections, &args.select, ignore_files)?;
@@ -123,7 +124,7 @@ pub(super) async fn get(context: &mut Context<'_>, args: GetArgs) -> Result<(), 
         let path = context.remote.resolve(source)?;
         // The name is that of the request, not of the reply: one component, and nothing that climbs.
         let local = if into { target_path.join(path.name().unwrap_or(".")) } else { target_path };
-        return single::get_one(context, path, local, existing).await;
+        return single::get_one(context, path, local, existing, connections).await;
     }
     let (folder, name) = if into { (target_path, None) } else { parent_and_name(&target_path)? };
     let mut many = many::Many::new(context, args.recursive, connections, &args.select, IgnoreFiles::Unread)?;

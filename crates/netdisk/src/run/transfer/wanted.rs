@@ -1,6 +1,7 @@
 //! What of a tree is wanted: `--exclude`, `--include`, and the `.netdiskignore` files in it, in the syntax of gitignore.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -8,7 +9,6 @@ use netdisk_client::Filter;
 use netdisk_model::{EntryKind, RemotePath};
 
 use crate::command::SelectArgs;
-use crate::escape::escape;
 use crate::failure::Failure;
 
 /// The file with the patterns of what is to stay on this machine.
@@ -31,7 +31,12 @@ pub(super) struct Wanted {
     ignore_files: IgnoreFiles,
     /// Those of the directory that is being read and those above it.
     open: Vec<(RemotePath, Gitignore)>,
+    /// Who is told what is wrong in them; of several walks over a tree, one tells.
+    told: Option<Told>,
 }
+
+/// Somebody who is told what is wrong in an ignore file.
+pub(super) type Told = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl Wanted {
     /// `None` where everything is.
@@ -46,7 +51,18 @@ impl Wanted {
         }
         let rules = builder.build().map_err(|error| Failure::usage(error.to_string()))?;
         let only_included = args.exclude.is_empty() && !args.include.is_empty();
-        Ok(Some(Self { rules, only_included, ignore_files, open: Vec::new() }))
+        Ok(Some(Self { rules, only_included, ignore_files, open: Vec::new(), told: None }))
+    }
+
+    /// With somebody who is told what is wrong in ignore files.
+    pub(super) fn telling(self, told: Told) -> Self {
+        Self { told: Some(told), ..self }
+    }
+
+    fn tell(&self, text: &str) {
+        if let Some(told) = &self.told {
+            told(text);
+        }
     }
 }
 
@@ -63,11 +79,11 @@ impl Filter for Wanted {
         let mut builder = GitignoreBuilder::new("");
         // What is right in it holds, what is wrong is said.
         if let Some(error) = builder.add(&file) {
-            eprintln!("netdisk: {}", escape(&error.to_string()));
+            self.tell(&error.to_string());
         }
         match builder.build() {
             Ok(rules) => self.open.push((below.clone(), rules)),
-            Err(error) => eprintln!("netdisk: {}: {}", escape(&file.display().to_string()), escape(&error.to_string())),
+            Err(error) => self.tell(&format!("{}: {error}", file.display())),
         }
     }
 
@@ -95,7 +111,7 @@ impl Filter for Wanted {
 
     fn for_another_walk(&self) -> Box<dyn Filter> {
         let Self { ref rules, only_included, ignore_files, .. } = *self;
-        Box::new(Self { rules: rules.clone(), only_included, ignore_files, open: Vec::new() })
+        Box::new(Self { rules: rules.clone(), only_included, ignore_files, open: Vec::new(), told: None })
     }
 }
 

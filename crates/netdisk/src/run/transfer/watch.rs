@@ -13,10 +13,8 @@ use crate::escape::escape;
 use crate::failure::Failure;
 use crate::job::Now;
 use crate::output::{NOT_SENT, Output};
-use crate::progress::{file_style, line_style, whole_style};
+use crate::progress::{REDRAW_INTERVAL, REDRAWS_PER_SEC, file_style, line_style, whole_style};
 
-/// Redraws a second: smooth to the eye, nothing beside the transfer.
-const REDRAWS_PER_SEC: u8 = 10;
 /// How often a script is told how far a large file has come.
 const EVENT_INTERVAL: Duration = Duration::from_secs(1);
 /// Files shorter than this have no bar of their own: they are gone before anybody reads it.
@@ -43,6 +41,8 @@ struct Bars {
 struct State {
     summary: Summary,
     found: (u64, u64),
+    /// How far the large files have come that are under way: as many as there are connections.
+    under_way: HashMap<PathBuf, u64>,
     large: HashMap<PathBuf, ProgressBar>,
     told: HashMap<PathBuf, Instant>,
     /// The first failure, as long as it is all that has happened.
@@ -51,11 +51,24 @@ struct State {
     is_waiting: bool,
 }
 
+impl State {
+    /// Bytes that were acknowledged, and those of large files that are under way.
+    fn position(&self) -> u64 {
+        self.under_way.values().fold(self.summary.bytes, |sum, come| sum.saturating_add(*come))
+    }
+
+    /// Files that have come to their end.
+    fn settled(&self) -> u64 {
+        self.summary.files + self.summary.left_out + self.summary.failed
+    }
+}
+
 impl Watch {
     pub(super) fn new(output: &Output, verb: &'static str, has_lines: bool) -> Self {
         let bars = output.has_bars().then(|| {
             let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SEC));
             let whole = all.add(ProgressBar::no_length().with_style(whole_style(false)));
+            whole.enable_steady_tick(REDRAW_INTERVAL);
             Bars { all, whole }
         });
         Self { output: output.clone(), verb, has_lines, bars, state: Mutex::default() }
@@ -65,6 +78,11 @@ impl Watch {
     pub(super) fn failed_before(&self, failure: &Failure) {
         self.output.failure(failure);
         self.state().summary.failed += 1;
+    }
+
+    /// Something is wrong that stops nothing.
+    pub(super) fn warning(&self, text: &str) {
+        self.aside(|| self.output.warning(text));
     }
 
     /// Does something at the terminal while no bar is drawn.
@@ -175,24 +193,21 @@ impl Watch {
 
     fn show_whole(&self) {
         if let Some(job) = self.output.job() {
-            let State { summary, found, .. } = &*self.state();
-            let settled = summary.files + summary.left_out + summary.failed;
+            let state = self.state();
+            let (settled, found) = (state.settled(), state.found);
+            let progress = Progress { position: state.position(), size: Some(found.1).filter(|size| *size > 0) };
+            drop(state);
             job.show(|now| {
-                *now = Now {
-                    name: format!("{settled}/{} files", found.0.max(settled)),
-                    progress: Some(Progress { position: summary.bytes, size: Some(found.1).filter(|size| *size > 0) }),
-                    phase: None,
-                };
+                let name = format!("{settled}/{} files", found.0.max(settled));
+                *now = Now { name, progress: Some(progress), phase: None };
             });
         }
         let Some(Bars { whole, .. }) = &self.bars else { return };
         let state = self.state();
-        let Summary { files, bytes, left_out, failed, .. } = state.summary;
-        let settled = files + left_out + failed;
+        let settled = state.settled();
         let of = if state.found.0 > 0 { format!("/{}", state.found.0.max(settled)) } else { String::new() };
         whole.set_message(format!("{settled}{of} files"));
-        // Acknowledged bytes alone.
-        whole.set_position(bytes);
+        whole.set_position(state.position());
     }
 }
 
@@ -222,6 +237,7 @@ impl TransfersObserver for Watch {
         if size >= OWN_BAR_LEN && state.large.len() < BARS_MAX && !state.large.contains_key(item.local) {
             let bar = all.add(ProgressBar::new(size).with_style(file_style(true)));
             bar.set_message(escape(item.remote.name().unwrap_or_default()).into_owned());
+            bar.enable_steady_tick(REDRAW_INTERVAL);
             state.large.insert(item.local.to_owned(), bar);
         }
     }
@@ -236,6 +252,11 @@ impl TransfersObserver for Watch {
         if let Some(bar) = state.large.get(item.local) {
             // A retry counts from the start again; what has been shown as done stays shown.
             bar.set_position(bar.position().max(progress.position));
+        }
+        let come = state.under_way.entry(item.local.to_owned()).or_default();
+        *come = progress.position.max(*come);
+        if let Some(Bars { whole, .. }) = &self.bars {
+            whole.set_position(state.position());
         }
         if self.output.is_json() {
             let now = Instant::now();
@@ -256,6 +277,7 @@ impl TransfersObserver for Watch {
         {
             let mut state = self.state();
             state.told.remove(item.local);
+            state.under_way.remove(item.local);
             if let Some(bar) = state.large.remove(item.local) {
                 bar.finish_and_clear();
             }
