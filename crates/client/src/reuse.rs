@@ -54,7 +54,7 @@ impl Client {
     ) -> Result<Put, ClientError> {
         let mut begun = self.begin_upload(request.clone(), source).await?;
         if begun.known && begun.offset == 0 && self.reuse == Reuse::WherePossible {
-            if let Some(stored) = self.reuse(begun, &request, announced, observer, cancel).await? {
+            if let Some(stored) = Box::pin(self.reuse(begun, &request, announced, observer, cancel)).await? {
                 return Ok(Put { stored, reused: true });
             }
             begun = self.begin_upload(request, source).await?;
@@ -74,7 +74,8 @@ impl Client {
         let abort = BodyPart::Abort(Fault::new(FaultCode::Cancelled, FaultCode::Cancelled.meaning()));
         self.connection.send(&Numbered::new(begun.id, abort)).await?;
         let size = announced.stamp.size;
-        let hashed = hash(announced, observer, cancel);
+        // Boxed, as what is handed on: a future that is an argument lies in its caller twice.
+        let hashed = Box::pin(hash(announced, observer, cancel));
         let hashed = self.connection.keep_alive(hashed).await?;
         let asked = self.send_reuse(upload, hashed.as_ref().ok().copied().flatten()).await?;
         // The last reply to the upload: whatever it is, nothing was stored.
@@ -106,7 +107,7 @@ impl Client {
             Ok(other) => return Err(unexpected(&other)),
             Err(error) => return Err(error),
         }
-        let hashed = self.connection.keep_alive(hash(announced, observer, cancel)).await??;
+        let hashed = self.connection.keep_alive(Box::pin(hash(announced, observer, cancel))).await??;
         match (hashed, self.send_reuse(upload, hashed).await?) {
             (Some(digest), Some(asked)) => self.recv_reused(asked, size, digest, observer).await,
             _ => Ok(None),

@@ -142,7 +142,7 @@ pub async fn put(
                 let request = request(BodyStart::Parts);
                 let announced = file.announced();
                 let asked = match may_be_there {
-                    true => client.reuse_known(&request, announced.clone(), observer, cancel).await,
+                    true => Box::pin(client.reuse_known(&request, announced.clone(), observer, cancel)).await,
                     false => Ok(None),
                 };
                 match asked {
@@ -154,7 +154,7 @@ pub async fn put(
                         continue;
                     }
                 }
-                match parts::send(client, request, announced, observer, cancel).await {
+                match Box::pin(parts::send(client, request, announced, observer, cancel)).await {
                     Ok(stored) => return Ok(stored.into()),
                     Err(Failed { error, came_on }) => {
                         in_parts = came_on;
@@ -166,7 +166,7 @@ pub async fn put(
                 let request = request(BodyStart::Wait);
                 let announced = file.shared()?;
                 let mut source = LargeSource::new(file, observer);
-                match client.store(request, announced, &mut source, observer, cancel).await {
+                match Box::pin(client.store(request, announced, &mut source, observer, cancel)).await {
                     Ok(Put { stored, reused }) => return Ok(Outcome { reused, ..stored.into() }),
                     Err(error) => source.failure_or(error),
                 }

@@ -57,7 +57,7 @@ pub(super) async fn put_one(
     let client = context.remote.client().await?;
     client.set_reuse(how.reuse);
     client.use_connections(how.connections.map_or(CONNECTIONS, usize::from));
-    let outcome = netdisk_client::put(client, source, &path, existing, &bar, context.cancel).await;
+    let outcome = Box::pin(netdisk_client::put(client, source, &path, existing, &bar, context.cancel)).await;
     drop(bar);
     let outcome = outcome.map_err(Failure::about(&path))?;
     context.output.transferred("stored", path.as_str(), outcome, began.elapsed());
