@@ -73,7 +73,9 @@ async fn serve(stream: DuplexStream, script: Script, asked: Asked) -> Result<(),
             }
             Request::Upload { size, .. } => {
                 let known = size.is_some_and(|size| script.known.contains(&size));
-                connection.send(&Numbered::new(id, Reply::Ready { offset: 0, entry: None, known })).await?;
+                connection
+                    .send(&Numbered::new(id, Reply::Ready { offset: 0, entry: None, digest: None, known }))
+                    .await?;
                 let stop = Stop::new(CancellationToken::new(), FaultCode::ShuttingDown);
                 match recv_body(&mut connection, id, &mut Count, &stop).await? {
                     Ok(digest) => {
