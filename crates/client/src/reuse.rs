@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The reason comes with the answer that is waited for anyway, so a file that nothing on the server is like costs neither a
-//! round trip nor a hash. Whatever comes of the question but `stored`, the file is sent as any other.
+//! round trip nor a hash; before an upload in parts it is asked for, which costs the round trip. Whatever comes of the question but `stored`, the file is sent as any other.
 
 use netdisk_model::Digest;
 use netdisk_protocol::{BodyPart, Fault, FaultCode, Numbered, Reply, Request};
