@@ -226,7 +226,7 @@ fn jobs_run_beside_the_prompt_and_do_not_tear_it() {
     assert_eq!(screen.run("ls"), ["big one"]);
 
     // To the front: a bar; and Ctrl-C stops it, and only it.
-    program.write("other", &content(BIG));
+    program.write("other", &content(BIG + 1)[1..]);
     valve.close_after(LITTLE);
     screen.run("put other &");
     screen.press("fg\r");

@@ -45,6 +45,8 @@ mod python;
 mod raw;
 mod relay;
 mod resume;
+mod reuse;
+mod reuse_wire;
 mod round_trips;
 mod scripts;
 mod selection;

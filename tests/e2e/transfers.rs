@@ -1,6 +1,6 @@
 //! The client library over a real socket: sizes, overwriting, names, cancelling, bytes that differ.
 
-use netdisk_client::{ClientError, GetTarget, Observer, OnExisting, Progress, PutSource, Unobserved, get, put};
+use netdisk_client::{ClientError, GetTarget, Observer, OnExisting, Progress, PutSource, Reuse, Unobserved, get, put};
 use netdisk_model::Digest;
 use netdisk_protocol::FaultCode;
 use netdisk_protocol::limits::DATA_LEN_MAX;
@@ -189,7 +189,8 @@ async fn a_file_that_is_rewritten_while_it_is_sent_is_never_stored_as_a_mixture(
     put(&mut client, source, &path("/f"), OnExisting::Replace, &watch, &cancel).await.expect("stored in the end");
     let stored = server.files("alice").join("f");
     assert!(std::fs::read(&stored).expect("there") == std::fs::read(&local).expect("there"));
-    // Again and again: it fails, and what was there stays.
+    // Again and again: it fails, and what was there stays. It is what the server has, and is to be sent nevertheless.
+    client.set_reuse(Reuse::Never);
     let before = std::fs::read(&stored).expect("there");
     let watch = Rewrite { local: local.clone(), times: u8::MAX.into() };
     let source = PutSource::File(local.clone());

@@ -10,6 +10,7 @@ use crate::dial::Stream;
 use crate::error::ClientError;
 use crate::opening::{Announced, Opening};
 use crate::redial::Redial;
+use crate::reuse::Reuse;
 
 /// A user's connection to their home. Requests go one after the other; a fault leaves it usable, an error of which
 /// [`ClientError::ends_connection`] says so does not.
@@ -38,6 +39,8 @@ pub struct Client {
     pub(crate) connections: usize,
     /// It was left in the middle of something.
     pub(crate) is_given_up: bool,
+    /// Whether content that the server has is sent nevertheless.
+    pub(crate) reuse: Reuse,
 }
 
 /// A client taken apart, for whoever sends and receives at once.
@@ -73,7 +76,8 @@ impl Client {
     ) -> Self {
         let announced = Announced::default();
         let (opening, connections) = (None, 1);
-        Self { connection, opening, user, token, redial, last_id, announced, connections, is_given_up: false }
+        let reuse = Reuse::default();
+        Self { connection, opening, user, token, redial, last_id, announced, connections, is_given_up: false, reuse }
     }
 
     /// What it takes to send and to receive at once, once the user is let in.

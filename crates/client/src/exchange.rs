@@ -15,6 +15,16 @@ use crate::local::{Skipped, SkippingSource};
 /// A server that does not answer within this time reads what it has of the file.
 const ANSWER_SOON: Duration = Duration::from_secs(1);
 
+/// An upload that the server is ready for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begun {
+    pub id: u64,
+    /// Where its body begins.
+    pub offset: u64,
+    /// Whether the content may be there already.
+    pub known: bool,
+}
+
 /// What the server stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stored {
@@ -34,12 +44,32 @@ impl Client {
         source: &mut dyn SkippingSource,
         stop: &CancellationToken,
     ) -> Result<Stored, ClientError> {
+        let begun = self.begin_upload(request, source).await?;
+        self.send_upload(begun, source, stop).await
+    }
+
+    /// Asks for the offset of an upload; its body is due then.
+    pub(crate) async fn begin_upload(
+        &mut self,
+        request: Request,
+        source: &mut dyn SkippingSource,
+    ) -> Result<Begun, ClientError> {
         let can_go_on = matches!(&request, Request::Upload { resume: Some(_), .. });
         let id = self.send(request).await?;
-        let offset = match self.recv_ready(id, &mut *source, can_go_on).await? {
-            Reply::Ready { offset, entry: None, .. } => offset,
-            other => return Err(unexpected(&other)),
-        };
+        match self.recv_ready(id, source, can_go_on).await? {
+            Reply::Ready { offset, entry: None, known, .. } => Ok(Begun { id, offset, known }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Sends the body of an upload, and receives what came of it.
+    pub(crate) async fn send_upload(
+        &mut self,
+        begun: Begun,
+        source: &mut dyn SkippingSource,
+        stop: &CancellationToken,
+    ) -> Result<Stored, ClientError> {
+        let Begun { id, offset, .. } = begun;
         let mut source = Skipped { source, offset };
         // Whatever ends the body, the server's last reply says what came of it.
         let sent = send_body(&mut self.connection, id, &mut source, &stopped_by(stop)).await?;
@@ -99,7 +129,7 @@ impl Client {
         let request = Request::Download { path: path.clone().into(), offset: 0, version: None, part: Some(0) };
         let id = self.send(request).await?;
         match self.recv(id).await? {
-            Reply::Ready { offset: 0, entry: Some(entry), digest }
+            Reply::Ready { offset: 0, entry: Some(entry), digest, .. }
                 if entry.path == *path && entry.kind == EntryKind::File =>
             {
                 Ok((id, entry, digest))

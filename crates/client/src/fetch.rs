@@ -55,7 +55,7 @@ pub async fn get(
                 Err(error) => return Err(sink.failure_or(error)),
             };
             let (_, size) = sink.finish(digest).await?;
-            return Ok(Outcome { size, digest });
+            return Ok(Outcome { size, digest, reused: false });
         }
     };
     if existing == OnExisting::Refuse && tokio::fs::symlink_metadata(&local).await.is_ok() {
@@ -94,7 +94,7 @@ pub async fn get(
                     Ok((file, size)) => {
                         let file = file.into_std().await;
                         run_blocking(move || part.commit(&file, entry.modified, existing)).await?;
-                        return Ok(Outcome { size, digest });
+                        return Ok(Outcome { size, digest, reused: false });
                     }
                     Err(error) => {
                         part.discard();

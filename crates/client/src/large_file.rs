@@ -66,6 +66,12 @@ impl LargeFile {
         self.stamp.resume_key()
     }
 
+    /// The file for whoever reads it as a whole before it is sent.
+    pub(crate) fn shared(&self) -> Result<Announced, ClientError> {
+        let file = self.file.try_clone().map_err(ClientError::local(&self.path))?;
+        Ok(Announced { file: Arc::new(file), stamp: self.stamp, path: self.path.clone() })
+    }
+
     /// The file and what it was when it was opened, to be sent in parts.
     pub(crate) fn announced(self: Box<Self>) -> Announced {
         Announced { file: Arc::new(self.file), stamp: self.stamp, path: self.path }

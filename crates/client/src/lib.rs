@@ -5,6 +5,7 @@
 //! - [`Client`]: one method for each request. [`ListingTally`]: for whoever holds what a listing brings.
 //! - [`put`], [`get`]: the transfer engine, with [`Observer`] for whoever wants to watch.
 //! - [`Transfers`]: many files at once, trees too, and [`TransfersObserver`] beside them.
+//! - [`Reuse`]: content that the server has already, and copies.
 //! - [`Retry`], [`Client::repeat`]: going on after a lost connection.
 //! - [`Destination`]: a folder that nothing written through it leaves.
 //! - [`ClientError`]: what can go wrong.
@@ -37,6 +38,7 @@ mod endpoint;
 mod error;
 mod exchange;
 mod fetch;
+mod hashing;
 mod large_file;
 mod local;
 mod login;
@@ -47,6 +49,7 @@ mod parts;
 mod redial;
 mod rest;
 mod retry;
+mod reuse;
 mod stamp;
 mod tap;
 mod transfer;
@@ -65,6 +68,7 @@ pub use local::modified_ms;
 pub use login::Door;
 pub use observer::{Observer, Progress, Unobserved};
 pub use retry::Retry;
+pub use reuse::Reuse;
 pub use transfer::{GetTarget, OnExisting, Outcome, PutSource, put};
 pub use transfers::{
     Ask, CONNECTIONS, End, Existing, Filter, GetRoot, Item, LeftOut, PutRoot, Summary, Transfers, TransfersObserver,

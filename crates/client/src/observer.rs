@@ -25,6 +25,9 @@ pub trait Observer: Send + Sync {
     /// What is there already has been read so far, to go on behind it; nothing travels meanwhile.
     fn verifying(&self, _progress: Progress) {}
 
+    /// The file has been hashed so far: the server may have its content, and nothing travels meanwhile.
+    fn hashing(&self, _progress: Progress) {}
+
     /// The connection was lost, for this reason; the next try comes after `delay`.
     fn waiting(&self, _reason: &str, _delay: Duration) {}
 }

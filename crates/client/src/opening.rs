@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use netdisk_model::{Token, UserName};
-use netdisk_protocol::{Connection, ConnectionError, Greeting, Numbered, PARTS, Reply, VERSION};
+use netdisk_protocol::{Connection, ConnectionError, Greeting, Numbered, PARTS, REUSE, Reply, VERSION};
 use tokio::time::timeout;
 
 use crate::caps::excerpt;
@@ -44,12 +44,14 @@ pub(crate) struct Announced {
     pub(crate) window: usize,
     /// It sends and takes files in parts.
     pub(crate) parts: bool,
+    /// It knows the requests `known` and `reuse`.
+    pub(crate) reuse: bool,
 }
 
 impl Default for Announced {
     /// What holds where nothing was said.
     fn default() -> Self {
-        Self { window: 1, parts: false }
+        Self { window: 1, parts: false, reuse: false }
     }
 }
 
@@ -92,8 +94,9 @@ async fn greet(connection: &mut Connection<Box<dyn Stream>>) -> Result<Announced
 async fn recv_hello(connection: &mut Connection<Box<dyn Stream>>) -> Result<Announced, ConnectionError> {
     match connection.recv::<Greeting>().await?.ok_or(ConnectionError::Closed)? {
         Greeting::Hello { version: VERSION, limits, features, .. } => {
-            let parts = features.iter().any(|feature| feature == PARTS);
-            Ok(Announced { window: limits.map_or(1, |limits| limits.window), parts })
+            let has = |name: &str| features.iter().any(|feature| feature == name);
+            let window = limits.map_or(1, |limits| limits.window);
+            Ok(Announced { window, parts: has(PARTS), reuse: has(REUSE) })
         }
         Greeting::Hello { version, .. } => {
             Err(ConnectionError::NotAMessage(format!("version {version}, where {VERSION} was offered")))

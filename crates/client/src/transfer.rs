@@ -18,6 +18,7 @@ use crate::local::ReaderSource;
 use crate::observer::Observer;
 use crate::parts::{self, Failed, SHARED_LEN_MIN};
 use crate::retry::Retry;
+use crate::reuse::Put;
 use crate::stamp::Links;
 
 /// What happens to a file that stands where another goes.
@@ -72,7 +73,7 @@ pub enum GetTarget {
 /// use netdisk_client::Outcome;
 /// use netdisk_model::Digest;
 ///
-/// let empty = Outcome { size: 0, digest: Digest::of(b"") };
+/// let empty = Outcome { size: 0, digest: Digest::of(b""), reused: false };
 /// assert_eq!(empty.digest, Digest::of(b""));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +82,8 @@ pub struct Outcome {
     pub size: u64,
     /// Its digest, computed at both ends and equal.
     pub digest: Digest,
+    /// Whether nothing of it travelled: the server had the content in another file of the user.
+    pub reused: bool,
 }
 
 /// Stores `source` at `path`. When `cancel` is cancelled, the server is told and keeps what it had.
@@ -125,6 +128,7 @@ pub async fn put(
     let mut retry = Retry::new(observer, cancel);
     let (mut mismatches, mut changes) = (0, 0);
     let mut in_parts = client.may_share();
+    let mut may_be_there = true;
     loop {
         let opened = local.clone();
         let file = run_blocking(move || LargeFile::open(&opened, Links::Follow)).await?;
@@ -136,7 +140,21 @@ pub async fn put(
             Err(error) => error,
             Ok(()) if in_parts && client.can_share() => {
                 let request = request(BodyStart::Parts);
-                match parts::send(client, request, file.announced(), observer, cancel).await {
+                let announced = file.announced();
+                let asked = match may_be_there {
+                    true => Box::pin(client.reuse_known(&request, announced.clone(), observer, cancel)).await,
+                    false => Ok(None),
+                };
+                match asked {
+                    Ok(Some(stored)) => return Ok(Outcome { reused: true, ..stored.into() }),
+                    // What comes of it from here on is kept, and need not be asked for again.
+                    Ok(None) => may_be_there = false,
+                    Err(error) => {
+                        retry.reconnect(client, error).await?;
+                        continue;
+                    }
+                }
+                match Box::pin(parts::send(client, request, announced, observer, cancel)).await {
                     Ok(stored) => return Ok(stored.into()),
                     Err(Failed { error, came_on }) => {
                         in_parts = came_on;
@@ -146,9 +164,10 @@ pub async fn put(
             }
             Ok(()) => {
                 let request = request(BodyStart::Wait);
+                let announced = file.shared()?;
                 let mut source = LargeSource::new(file, observer);
-                match client.upload(request, &mut source, cancel).await {
-                    Ok(stored) => return Ok(stored.into()),
+                match Box::pin(client.store(request, announced, &mut source, observer, cancel)).await {
+                    Ok(Put { stored, reused }) => return Ok(Outcome { reused, ..stored.into() }),
                     Err(error) => source.failure_or(error),
                 }
             }
@@ -169,6 +188,6 @@ pub async fn put(
 
 impl From<Stored> for Outcome {
     fn from(stored: Stored) -> Self {
-        Self { size: stored.size, digest: stored.digest }
+        Self { size: stored.size, digest: stored.digest, reused: false }
     }
 }

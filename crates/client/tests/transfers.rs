@@ -65,7 +65,9 @@ async fn serve(stream: DuplexStream, store: Arc<Store>, window: usize) -> Result
                 let path = path.check().expect("a path");
                 let entry = entry(&store, &path);
                 let content = store.files.lock().expect("not poisoned")[path.as_str()].clone();
-                connection.send(&Numbered::new(id, Reply::Ready { offset, entry: Some(entry), digest: None })).await?;
+                connection
+                    .send(&Numbered::new(id, Reply::Ready { offset, entry: Some(entry), digest: None, known: false }))
+                    .await?;
                 let mut source = Memory { content, position: usize::try_from(offset).expect("short") };
                 let stop = Stop::new(CancellationToken::new(), FaultCode::ShuttingDown);
                 drop(send_body(&mut connection, id, &mut source, &stop).await?);
@@ -87,7 +89,9 @@ async fn upload(
     body: BodyStart,
 ) -> Result<Reply, ConnectionError> {
     if body == BodyStart::Wait {
-        connection.send(&Numbered::new(id, Reply::Ready { offset: 0, entry: None, digest: None })).await?;
+        connection
+            .send(&Numbered::new(id, Reply::Ready { offset: 0, entry: None, digest: None, known: false }))
+            .await?;
     }
     let mut sink = Gather::default();
     let stop = Stop::new(CancellationToken::new(), FaultCode::ShuttingDown);

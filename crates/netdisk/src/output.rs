@@ -16,6 +16,8 @@ use crate::paint::{Safe, When, style_of};
 
 /// How much of a listing is gathered before it is written, in bytes.
 const PAGE_LEN: usize = 64 * 1024;
+/// Of a file of which nothing travelled.
+pub(crate) const NOT_SENT: &str = "not sent: the server had it";
 /// Columns of a terminal that does not say how wide it is.
 const COLUMNS: usize = 80;
 
@@ -128,16 +130,17 @@ impl Output {
     pub(crate) fn transferred(&self, verb: &str, name: &str, outcome: Outcome, took: std::time::Duration) {
         let digest = outcome.digest.to_string();
         let rate = outcome.size as f64 / took.as_secs_f64().max(1e-6);
-        let text = format!(
-            "{verb} {name}  {}  {}/s  blake3:{}",
-            indicatif::BinaryBytes(outcome.size),
-            indicatif::BinaryBytes(rate as u64),
-            &digest[..16],
-        );
-        let event = json!({
+        let size = indicatif::BinaryBytes(outcome.size);
+        let how =
+            if outcome.reused { NOT_SENT.to_owned() } else { format!("{}/s", indicatif::BinaryBytes(rate as u64)) };
+        let text = format!("{verb} {name}  {size}  {how}  blake3:{}", &digest[..16]);
+        let mut event = json!({
             "event": "done", "verb": verb, "name": name, "size": outcome.size, "digest": digest,
             "seconds": took.as_secs_f64(),
         });
+        if outcome.reused {
+            event["reused"] = true.into();
+        }
         self.note(&text, event);
     }
 

@@ -82,6 +82,18 @@ pub(crate) fn file_style(has_size: bool) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
+impl Bar {
+    /// The file is read, and nothing travels.
+    fn read_through(&self, phase: &str, progress: Progress) {
+        if let Self::Beside(job) = self {
+            job.show(|now| now.phase = Some(phase.to_owned()));
+        }
+        if let Self::Shown { bar, .. } = self {
+            show_phase(bar, phase, file_style(progress.size.is_some()));
+        }
+    }
+}
+
 impl Observer for Bar {
     fn progress(&self, progress: Progress) {
         match self {
@@ -119,13 +131,15 @@ impl Observer for Bar {
     }
 
     fn verifying(&self, progress: Progress) {
-        if let Self::Beside(job) = self {
-            job.show(|now| now.phase = Some("verifying".to_owned()));
-        }
+        self.read_through("verifying", progress);
         if let Self::Shown { bar, .. } = self {
-            show_phase(bar, "verifying", file_style(progress.size.is_some()));
             bar.set_position(bar.position().max(progress.position));
         }
+    }
+
+    /// Its bytes count for nothing yet: they may have to be sent.
+    fn hashing(&self, progress: Progress) {
+        self.read_through("hashing", progress);
     }
 
     fn waiting(&self, reason: &str, delay: Duration) {

@@ -37,7 +37,7 @@ pub use frame::Frame;
 pub use gulp::Gulp;
 pub use observer::{Way, WireObserver, without_secrets};
 pub use reply::Reply;
-pub use request::{Admission, AnnouncedLimits, BodyStart, Greeting, ID_MAX, Numbered, Proof, Request};
+pub use request::{Admission, AnnouncedLimits, BodyStart, Greeting, ID_MAX, Numbered, Proof, REUSE, Request};
 
 /// The version of the protocol that this crate speaks.
 pub const VERSION: u32 = 1;

@@ -64,6 +64,14 @@ pub enum Reply {
         /// To `download` of a part: what the whole file was stored as, where that is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         digest: Option<Digest>,
+        /// To `upload`: there are files of its size that [`crate::Request::Reuse`] may find.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        known: bool,
+    },
+    /// To `known`.
+    Known {
+        /// Those of the sizes of which there are files, each once.
+        sizes: Vec<u64>,
     },
     /// To `upload` with `"body":"parts"`: its parts can be brought.
     Opened {
@@ -72,7 +80,7 @@ pub enum Reply {
         /// How many bytes are there already, in whole parts and without a gap.
         offset: u64,
     },
-    /// To `upload` and `finish`: stored and on disk.
+    /// To `upload`, `reuse` and `finish`: stored and on disk.
     Stored {
         /// Length in bytes.
         size: u64,

@@ -39,6 +39,9 @@ pub struct AnnouncedLimits {
     pub window: usize,
 }
 
+/// The feature of a server that knows [`Request::Known`] and [`Request::Reuse`].
+pub const REUSE: &str = "reuse";
+
 impl AnnouncedLimits {
     /// The limits of this crate.
     pub const OURS: Self =
@@ -213,6 +216,26 @@ pub enum Request {
         /// When the body begins.
         #[serde(default)]
         body: BodyStart,
+    },
+    /// Of which sizes the user has files that [`Request::Reuse`] may find.
+    Known {
+        /// In bytes.
+        sizes: Vec<u64>,
+    },
+    /// Stores a file whose content the user has in another one already; nothing of it travels.
+    Reuse {
+        /// Where to.
+        path: Claim<RemotePath>,
+        /// Length in bytes.
+        size: u64,
+        /// Digest of the content.
+        digest: Digest,
+        /// Time of last modification to store, in milliseconds since 1970-01-01 UTC.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        modified: Option<i64>,
+        /// Refuses to overwrite.
+        #[serde(default)]
+        create: bool,
     },
     /// Brings one part of an upload in parts; its body follows at once, and ends with the digest of the part.
     Part {

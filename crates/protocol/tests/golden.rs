@@ -13,7 +13,7 @@ use netdisk_model::{
 };
 use netdisk_protocol::{
     Admission, AnnouncedLimits, BodyPart, BodyStart, Fault, FaultCode, Frame, FrameCodec, Greeting, Numbered, PARTS,
-    Proof, Reply, Request,
+    Proof, REUSE, Reply, Request,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -65,7 +65,7 @@ fn samples() -> Vec<Sample> {
         version: Some(version.clone()),
     };
     let hello = |limits: Option<_>| {
-        let features = if limits.is_some() { vec![PARTS.to_owned()] } else { Vec::new() };
+        let features = if limits.is_some() { vec![PARTS.to_owned(), REUSE.to_owned()] } else { Vec::new() };
         Greeting::Hello { version: 1, software: software(), limits, features }
     };
     let login = |proof, keep| Admission::Login { user: alice().into(), proof, keep };
@@ -127,7 +127,26 @@ fn samples() -> Vec<Sample> {
         sample("quota", Numbered::new(12, Request::Quota)),
         sample("quota-reply", Numbered::new(12, Reply::Quota(Usage { bytes: 5, files: 1, limits }))),
         sample("upload", Numbered::new(9, upload)),
-        sample("upload-ready", Numbered::new(9, Reply::Ready { offset: 0, entry: None, digest: None })),
+        sample("upload-ready", Numbered::new(9, Reply::Ready { offset: 0, entry: None, digest: None, known: false })),
+        sample(
+            "upload-ready-known",
+            Numbered::new(9, Reply::Ready { offset: 0, entry: None, digest: None, known: true }),
+        ),
+        sample("known", Numbered::new(16, Request::Known { sizes: vec![1_048_576, 3_145_728] })),
+        sample("known-reply", Numbered::new(16, Reply::Known { sizes: vec![1_048_576] })),
+        sample(
+            "reuse",
+            Numbered::new(
+                17,
+                Request::Reuse {
+                    path: path("/b.bin").into(),
+                    size: 1_048_576,
+                    digest,
+                    modified: Some(time),
+                    create: false,
+                },
+            ),
+        ),
         sample("stored", Numbered::new(9, Reply::Stored { size: 5, digest, version: version.clone() })),
         sample(
             "upload-parts",
@@ -165,7 +184,10 @@ fn samples() -> Vec<Sample> {
         ),
         sample(
             "download-ready",
-            Numbered::new(10, Reply::Ready { offset: 0, entry: Some(file("/a.txt", time)), digest: None }),
+            Numbered::new(
+                10,
+                Reply::Ready { offset: 0, entry: Some(file("/a.txt", time)), digest: None, known: false },
+            ),
         ),
         sample(
             "download-part",
@@ -187,6 +209,7 @@ fn samples() -> Vec<Sample> {
                     offset: 3 * PART_LEN,
                     entry: Some(Entry { size: 5 * PART_LEN + 5, ..file("/film.mkv", time) }),
                     digest: Some(digest),
+                    known: false,
                 },
             ),
         ),

@@ -153,6 +153,10 @@ fn any_request() -> impl Strategy<Value = Request> {
             to: to.into(),
             replace
         }),
+        (any_path(), any::<u64>(), any::<[u8; 32]>(), any::<bool>()).prop_map(|(path, size, digest, create)| {
+            Request::Reuse { path: path.into(), size, digest: digest.into(), modified: Some(-1), create }
+        }),
+        proptest::collection::vec(any::<u64>(), 0..9).prop_map(|sizes| Request::Known { sizes }),
         Just(Request::Quota),
         (".{0,40}", 0..1_u64 << 53).prop_map(|(upload, part)| Request::Part { upload, part }),
         (".{0,40}", any::<bool>())

@@ -111,7 +111,7 @@ impl Session {
             Ok(opened) => opened,
             Err(fault) => return connection.feed_message(&Numbered::new(id, Reply::Fault(fault))).await,
         };
-        let ready = Reply::Ready { offset, entry: Some(file.entry().clone()), digest: file.recorded() };
+        let ready = Reply::Ready { offset, entry: Some(file.entry().clone()), digest: file.recorded(), known: false };
         connection.feed_message(&Numbered::new(id, ready)).await?;
         let user = &self.account.user;
         let mut download = Download { path, file };

@@ -11,7 +11,7 @@ use std::time::Duration;
 use netdisk_model::{Password, Token, UserName};
 use netdisk_protocol::{
     Admission, AnnouncedLimits, Claim, Connection, ConnectionError, Fault, FaultCode, Greeting, Numbered, PARTS, Proof,
-    Reply, VERSION,
+    REUSE, Reply, VERSION,
 };
 use netdisk_storage::{Account, AccountsError};
 use serde::de::DeserializeOwned;
@@ -82,7 +82,7 @@ async fn greet<S: AsyncRead + AsyncWrite>(
         version: VERSION,
         software: concat!("netdisk/", env!("CARGO_PKG_VERSION")).to_owned(),
         limits: Some(AnnouncedLimits::OURS),
-        features: vec![PARTS.to_owned()],
+        features: vec![PARTS.to_owned(), REUSE.to_owned()],
     };
     connection.send(&hello).await?;
     Ok(true)

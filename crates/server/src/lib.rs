@@ -17,6 +17,7 @@ mod credentials;
 mod downloads;
 mod gate;
 mod handshake;
+mod known;
 mod limiter;
 pub mod limits;
 mod listener;

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::commits::Commits;
 use crate::downloads::Wanted;
+use crate::known::Reused;
 use crate::limits::{FRAME_TIMEOUT, IDLE_TIMEOUT, STANDING_INTERVAL};
 use crate::listener::Server;
 use crate::listing::send_listing;
@@ -163,7 +164,7 @@ impl Session {
                 // A body that begins at once begins at the start.
                 let resume = resume.filter(|_| body == BodyStart::Wait);
                 let begin = self.begin_upload(path, size, modified, existing(!create), resume);
-                let upload = connection.keep_alive(begin).await?;
+                let upload = connection.keep_alive(self.with_hint(begin, size, body)).await?;
                 match recv_upload(connection, id, upload, body, &server.stop_bodies()).await? {
                     Ok((upload, claimed)) => {
                         let path = upload.path.clone();
@@ -172,6 +173,11 @@ impl Session {
                     }
                     Err(fault) => Err(fault),
                 }
+            }
+            Request::Known { sizes } => connection.keep_alive(self.known(&sizes)).await?,
+            Request::Reuse { path, size, digest, modified, create } => {
+                let file = Reused { size, modified, existing: existing(!create) };
+                connection.keep_alive(self.reuse(path, file, digest)).await?
             }
             Request::Download { path, offset, version, part } => {
                 let wanted = Wanted { id, path, offset, version, part };
@@ -294,7 +300,7 @@ impl Session {
     pub(crate) async fn begin(&self, spec: UploadSpec) -> Result<Upload, Fault> {
         let path = spec.path.clone();
         match self.account.home.begin_upload(spec).await {
-            Ok(partial) => Ok(Upload { path, partial }),
+            Ok(partial) => Ok(Upload { path, partial, known: false }),
             Err(error) => Err(refusal::of_creation(&path, &error)),
         }
     }

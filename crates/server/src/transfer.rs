@@ -15,6 +15,8 @@ use crate::refusal;
 pub(crate) struct Upload {
     pub(crate) path: RemotePath,
     pub(crate) partial: Box<dyn PartialFile>,
+    /// Whether other files of the user have its size.
+    pub(crate) known: bool,
 }
 
 impl Upload {
@@ -100,7 +102,7 @@ pub(crate) async fn recv_upload<S: AsyncRead + AsyncWrite>(
         (Err(fault), BodyStart::Now) => return refuse_body(connection, id, fault).await.map(Err),
     };
     if body == BodyStart::Wait {
-        let ready = Reply::Ready { offset: upload.partial.offset(), entry: None, digest: None };
+        let ready = Reply::Ready { offset: upload.partial.offset(), entry: None, digest: None, known: upload.known };
         connection.send(&Numbered::new(id, ready)).await?;
     }
     Ok(recv_body(connection, id, &mut upload, stop).await?.map(|claimed| (upload, claimed)))

@@ -85,6 +85,21 @@ pub trait Home: Debug + Send + Sync {
         one_by_one(self, files).await
     }
 
+    /// Says of which of these sizes in bytes a file of the home may be known, each once, in ascending order: whether
+    /// [`Home::store_known`] is worth a try, before anybody has hashed anything.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    async fn known_sizes(&self, sizes: &[u64]) -> Result<Vec<u64>, StorageError>;
+
+    /// Stores a file whose content, of this digest, another file of the home has: as a clone of that, which is read and
+    /// compared. `None` where no file is known to have it, or it is shorter than [`KNOWN_LEN_MIN`]: then it must be
+    /// uploaded. Its size must be known. No other home is looked at.
+    ///
+    /// # Errors
+    /// As [`Home::begin_upload`] and [`PartialFile::commit`].
+    async fn store_known(&self, spec: UploadSpec, digest: Digest) -> Result<Option<Stored>, StorageError>;
+
     /// Opens a file for reading from `offset`. What is opened stays readable as it was, whatever replaces it.
     ///
     /// # Errors
@@ -182,6 +197,9 @@ pub struct UploadSpec {
     /// ended; without a name, or without a size, nothing is kept.
     pub resume: Option<ResumeKey>,
 }
+
+/// Shortest content, in bytes, that is looked for in the home: to send less takes no longer than to ask.
+pub const KNOWN_LEN_MIN: u64 = 1024 * 1024;
 
 /// A file that is there as a whole before it is stored: a small one.
 #[derive(Debug, Clone)]

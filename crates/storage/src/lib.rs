@@ -25,6 +25,8 @@ mod password;
 pub use accounts::{Account, AccountSummary, Accounts, AccountsError, Standing};
 pub use disk::{DiskStore, FileFinding, Finding, Looked, Options, Sharing};
 pub use error::{Quota, StorageError};
-pub use home::{Depth, Existing, Home, Listing, PartialFile, Removal, Stored, StoredFile, UploadSpec, WholeFile};
+pub use home::{
+    Depth, Existing, Home, KNOWN_LEN_MIN, Listing, PartialFile, Removal, Stored, StoredFile, UploadSpec, WholeFile,
+};
 pub use memory::MemoryStore;
 pub use parts::{PARTS_AHEAD_MAX, Part, PartTaker, PartedFile};

@@ -105,6 +105,31 @@ async fn a_file_that_rotted_is_not_handed_out_as_whole_and_not_copied() {
 }
 
 #[tokio::test]
+async fn content_that_rotted_or_was_changed_by_hand_is_known_no_more() {
+    let fixture = Fixture::new().await;
+    let content = vec![b'k'; 1024 * 1024];
+    let digest = Digest::of(&content);
+    let spec = || UploadSpec {
+        path: path("/copy"),
+        size: Some(content.len() as u64),
+        modified: None,
+        existing: Existing::Refuse,
+        resume: None,
+    };
+    fixture.put("/rotten", &content).await;
+    rot(fixture.file("rotten"));
+    assert_eq!(fixture.home.store_known(spec(), digest).await.expect("asked"), None);
+    fixture.put("/changed", &content).await;
+    fs::write(fixture.file("changed"), vec![b'x'; content.len()]).expect("written");
+    assert_eq!(fixture.home.store_known(spec(), digest).await.expect("asked"), None);
+    assert!(!fixture.file("copy").exists());
+    // Whatever was found to be unfit, a good one is found behind it.
+    fixture.put("/good", &content).await;
+    assert!(fixture.home.store_known(spec(), digest).await.expect("asked").is_some());
+    assert_eq!(fixture.get("/copy").await.expect("stored"), content);
+}
+
+#[tokio::test]
 async fn what_somebody_wrote_by_hand_is_no_damage() {
     let fixture = Fixture::new().await;
     fixture.put("/f", b"content").await;
@@ -164,7 +189,9 @@ async fn a_resumed_upload_that_a_crash_left_counted_counts_once_or_not_at_all() 
     let fixture = Fixture::new().await;
     fixture.store.set_limits(&alice(), Limits { bytes: Some(7), files: Some(1) }).await.expect("set");
     let resumable = || UploadSpec { size: Some(5), resume: Some("key".parse().expect("a key")), ..spec("/r") };
-    drop(fixture.home.begin_upload(resumable()).await.expect("begun"));
+    let mut partial = fixture.home.begin_upload(resumable()).await.expect("begun");
+    partial.write(Bytes::from_static(b"1")).await.expect("written");
+    drop(partial);
     let kept = fs::read_dir(fixture.file("../staging")).expect("there").next().expect("kept").expect("an entry").path();
     fixture.put("/r", b"12345").await;
     fs::rename(fixture.file("r"), kept).expect("moved");
@@ -172,6 +199,18 @@ async fn a_resumed_upload_that_a_crash_left_counted_counts_once_or_not_at_all() 
     assert_eq!(partial.offset(), 5);
     assert!(matches!(partial.commit(Digest::of(b"other")).await, Err(StorageError::DigestMismatch)));
     assert_eq!(fixture.used().await, (0, 0));
+}
+
+/// Whoever asked for the offset alone leaves nothing behind.
+#[tokio::test]
+async fn nothing_is_kept_of_an_upload_of_which_nothing_came() {
+    let fixture = Fixture::new().await;
+    let resumable = UploadSpec { size: Some(5), resume: Some("key".parse().expect("a key")), ..spec("/r") };
+    let staging = fixture.file("../staging");
+    let partial = fixture.home.begin_upload(resumable).await.expect("begun");
+    assert_eq!(fs::read_dir(&staging).expect("there").count(), 1);
+    drop(partial);
+    assert_eq!(fs::read_dir(&staging).expect("there").count(), 0);
 }
 
 /// What is replaced or removed has a name in staging until its row is forgotten.

@@ -22,7 +22,7 @@ async fn a_large_file_comes_over_several_connections() {
         scene.lay(&bytes);
         let watch = Positions::default();
         let outcome = scene.try_get(&watch, &CancellationToken::new()).await.expect("fetched");
-        assert_eq!(outcome, Outcome { size: size as u64, digest: Digest::of(&bytes) });
+        assert_eq!(outcome, Outcome { size: size as u64, digest: Digest::of(&bytes), reused: false });
         assert_eq!(watch.0.into_inner(), size as u64, "all of it was seen");
         scene.assert_is_back(&bytes);
         scene.client.whoami().await.expect("the connection is in step");

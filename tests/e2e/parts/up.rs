@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Once;
 
 use netdisk_client::{
-    ClientError, Observer, OnExisting, Outcome, Progress, PutRoot, PutSource, Summary, Transfers, Trust, Unobserved,
-    dial, put,
+    ClientError, Observer, OnExisting, Outcome, Progress, PutRoot, PutSource, Reuse, Summary, Transfers, Trust,
+    Unobserved, dial, put,
 };
 use netdisk_model::{Digest, PART_LEN, Password};
 use netdisk_protocol::FaultCode;
@@ -51,7 +51,7 @@ async fn a_large_file_goes_over_several_connections() {
         scene.write("f", &bytes);
         let watch = Positions::default();
         let outcome = scene.try_put(&watch, &CancellationToken::new()).await.expect("stored");
-        assert_eq!(outcome, Outcome { size: size as u64, digest: Digest::of(&bytes) });
+        assert_eq!(outcome, Outcome { size: size as u64, digest: Digest::of(&bytes), reused: false });
         assert_eq!(watch.0.into_inner(), size as u64, "all of it was seen");
         scene.assert_is_there(&bytes);
         scene.client.whoami().await.expect("the connection is in step");
@@ -213,6 +213,7 @@ async fn a_file_that_changes_while_it_is_sent_is_never_stored_as_a_mixture() {
     // And one that changes for ever is refused.
     let local = scene.local("f");
     let always = Always(local);
+    scene.client.set_reuse(Reuse::Never);
     let refused = scene.try_put(&always, &CancellationToken::new()).await.expect_err("never still");
     assert_eq!(refused.fault_code(), Some(FaultCode::Changed), "{refused}");
     scene.assert_is_there(&other);

@@ -14,7 +14,7 @@ const SIZE: usize = 2 * LEN + 5;
 async fn logged_in(server: &TestServer, user: &str) -> Raw {
     let mut raw = Raw::connect(server).await;
     raw.send(&json!({"type": "hello", "version": 1, "software": "raw"})).await;
-    assert_eq!(raw.recv().await["features"], json!(["parts"]));
+    assert_eq!(raw.recv().await["features"], json!(["parts", "reuse"]));
     raw.send(&json!({"id": 1, "type": "login", "user": user, "password": "correct horse"})).await;
     assert_eq!(raw.recv().await["type"], "welcome");
     raw

@@ -73,7 +73,10 @@ impl Storm {
         server.kill()?;
         tally.notes.push(format!("{} operations acknowledged", scene.acknowledged));
         if let Blow::Kill | Blow::Cut(..) = blow {
-            tally.notes.push(format!("{} uploads resumed", scene.resumed));
+            tally.notes.push(format!("{} uploads resumed, {} stored by digest alone", scene.resumed, scene.reused));
+            if self.trial.program.sabotage.is_none() && scene.reused == 0 {
+                tally.failures.push("nothing was stored by its digest alone: that is not under proof".to_owned());
+            }
         } else {
             tally.notes.push(format!("stopped in {stopped_in:.2?} at most"));
             if stopped_in > STOP_MAX {

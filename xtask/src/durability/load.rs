@@ -25,6 +25,8 @@ pub(super) struct Load {
     enough: u64,
     reached: Notify,
     pub(super) resumed: AtomicU64,
+    /// Uploads of which nothing travelled.
+    pub(super) reused: AtomicU64,
 }
 
 /// When the blow falls.
@@ -60,6 +62,7 @@ impl Load {
             enough,
             reached: Notify::new(),
             resumed: AtomicU64::new(0),
+            reused: AtomicU64::new(0),
         }
     }
 

@@ -14,6 +14,9 @@ const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 /// Directories that may be there, parents before children.
 const DIRECTORIES: [&str; 5] = ["x", "y", "z", "x/deep", "x/deep/deeper"];
 
+/// Large contents that are sent again and again.
+const FAMILIAR: u64 = 3;
+
 /// Files of one batch at most: after a crash, any of them may be there.
 const BATCH_LEN_MAX: usize = 4;
 
@@ -78,6 +81,12 @@ impl Content {
         Self::new(rng.u64(..), len)
     }
 
+    /// What others in the home send as well, long enough to be stored by its digest where it is there already.
+    fn familiar(rng: &mut Rng) -> Self {
+        let seed = rng.u64(..FAMILIAR);
+        Self::new(seed, (1 << 20) + 1 + usize::try_from(seed).unwrap_or_default())
+    }
+
     fn small(rng: &mut Rng) -> Self {
         let len = match rng.u32(..90) {
             0..5 => 0,
@@ -127,11 +136,12 @@ impl Operation {
 
     fn put(rng: &mut Rng, world: &World, existing: OnExisting) -> Option<Self> {
         let path = free_or_file(rng, world)?;
-        let via = if rng.bool() { Via::Stream } else { Via::File };
-        let content = match via {
+        let (content, via) = match rng.u32(..16) {
+            0..2 => (Content::familiar(rng), Via::File),
             // These go in parts over several connections.
-            Via::File if rng.u32(..8) == 0 => Content::new(rng.u64(..), rng.usize(8 << 20..10 << 20)),
-            _ => Content::random(rng),
+            2 => (Content::new(rng.u64(..), rng.usize(8 << 20..10 << 20)), Via::File),
+            3..9 => (Content::random(rng), Via::File),
+            _ => (Content::random(rng), Via::Stream),
         };
         Some(Self::Put { path, content, existing, via })
     }

@@ -107,7 +107,7 @@ impl Proof {
             Self::FullDisk => "full disk, at each page and inode of each operation",
             Self::FailingDisk => "EIO from each sync and write of each operation",
             Self::ReadOnlyDisk => "disk remounted read-only, and back, under 4 writers",
-            Self::Rot => "a bit flipped in a stored file: scrub, get, cp",
+            Self::Rot => "a bit flipped in a stored file: scrub, get, cp, put of the same",
             Self::Stops => "SIGTERM under 8 writers",
         }
     }

@@ -11,6 +11,7 @@ use fastrand::Rng;
 use netdisk_client::{Client, GetTarget, OnExisting, PutSource, Unobserved, get, put};
 use netdisk_model::RemotePath;
 use netdisk_protocol::FaultCode;
+use netdisk_protocol::limits::SMALL_LEN;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -24,12 +25,14 @@ const ROTTEN_FOR_A_SOUND_ONE: u64 = 10;
 
 pub(super) async fn prove(trial: Trial) -> Result<Tally> {
     let mut rng = Rng::with_seed(trial.seed);
+    let mut contents = Vec::new();
     let data = trial.folder.join("store");
     let server = trial.program.serve(&data, TRANSPORT)?;
     let (mut client, _) = register(&server, "alice").await?;
     let all = trial.rounds + trial.rounds / ROTTEN_FOR_A_SOUND_ONE;
     for number in 0..all {
         let content = non_empty(&mut rng);
+        contents.push(content);
         let source = PutSource::Stream(Box::new(std::io::Cursor::new(content.bytes())));
         let cancel = CancellationToken::new();
         put(&mut client, source, &path(number)?, OnExisting::Replace, &Unobserved, &cancel).await?;
@@ -59,6 +62,19 @@ pub(super) async fn prove(trial: Trial) -> Result<Tally> {
         if copied.is_ok() {
             tally.failures.push(format!("torn: {number} rotted, and is copied as if it were sound"));
         }
+    }
+    let long = |number: &&u64| contents[**number as usize].len() > SMALL_LEN;
+    let number =
+        rotten.iter().find(long).context("no long file rotted: what is stored by its digest is not under proof")?;
+    let source = trial.folder.join("source");
+    std::fs::write(&source, contents[*number as usize].bytes())?;
+    let cancel = CancellationToken::new();
+    let again = RemotePath::root().join("again")?;
+    let outcome = put(&mut client, PutSource::File(source), &again, OnExisting::Replace, &Unobserved, &cancel).await;
+    if outcome.is_ok_and(|outcome| !outcome.reused) {
+        tally.notes.push("content that rotted is sent again, and not stored by its digest".to_owned());
+    } else {
+        tally.failures.push(format!("torn: {number} rotted, and its content is stored again by its digest"));
     }
     client.close().await?;
     server.terminate().await?;

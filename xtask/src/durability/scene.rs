@@ -46,6 +46,7 @@ pub(super) struct Scene {
     pub(super) starts: Vec<Start>,
     pub(super) acknowledged: u64,
     pub(super) resumed: u64,
+    pub(super) reused: u64,
 }
 
 impl Scene {
@@ -86,6 +87,7 @@ impl Scene {
             starts: Vec::new(),
             acknowledged: 0,
             resumed: 0,
+            reused: 0,
         })
     }
 
@@ -106,6 +108,7 @@ impl Scene {
         }
         self.acknowledged += load.acknowledged();
         self.resumed += load.resumed.load(std::sync::atomic::Ordering::Relaxed);
+        self.reused += load.reused.load(std::sync::atomic::Ordering::Relaxed);
         Ok((blown?, findings))
     }
 

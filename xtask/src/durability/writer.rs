@@ -135,6 +135,7 @@ impl Writer {
             Operation::Put { path, content, existing, .. } => {
                 let watch = Watch { load, resumed: AtomicBool::new(false) };
                 let outcome = put(client, open(*content, source), &at(path)?, *existing, &watch, &load.gone).await?;
+                load.reused.fetch_add(outcome.reused.into(), Ordering::Relaxed);
                 if outcome.digest == content.digest { Ok(()) } else { Err(ClientError::DigestMismatch) }
             }
             Operation::PutAll { puts } => {

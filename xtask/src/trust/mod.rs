@@ -4,6 +4,7 @@
 //! broken variant in the same way: a control that is not found out fails the proof, because a probe that cannot see
 //! anything proves nothing.
 
+mod contents;
 mod crowd;
 mod dependencies;
 mod evil;
@@ -54,6 +55,7 @@ const PROBES: &[(&str, Probe)] = &[
     ("paths", paths::probe),
     ("race", race::probe),
     ("users", users::probe),
+    ("contents", contents::probe),
     ("noise", noise::probe),
     ("middle", middle::probe),
     ("evil", evil::probe),

@@ -12,10 +12,10 @@ use super::spoilt::{Flaw, Spoilt};
 use super::table::Row;
 
 /// Beyond it, two means are taken to differ (as dudect does; Reparaz and others, 2017).
-const T_MAX: f64 = 4.5;
+pub(crate) const T_MAX: f64 = 4.5;
 
 /// Of a hundred times the longest that are left out: what else the machine did.
-const LEFT_OUT_PERCENT: usize = 5;
+pub(crate) const LEFT_OUT_PERCENT: usize = 5;
 
 pub(crate) fn probe(effort: &Effort) -> Result<Vec<Row>> {
     let runtime = runtime()?;
@@ -75,7 +75,7 @@ fn mean(values: &[f64]) -> f64 {
 }
 
 /// Welch's t for samples of different variance.
-fn welch_t(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn welch_t(a: &[f64], b: &[f64]) -> f64 {
     let variance_of_mean = |values: &[f64]| {
         let mean = mean(values);
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();

@@ -81,7 +81,7 @@ pub(crate) async fn fetch(
         Ok(digest) => {
             let committing = shared.clone();
             run_blocking(move || part.commit(committing.file(), modified, existing)).await?;
-            Ok(Fetched::Whole(Outcome { size, digest }))
+            Ok(Fetched::Whole(Outcome { size, digest, reused: false }))
         }
         Err(error) => {
             // Spoilt here, by a power cut or by hand, or damaged there: the server says so when it sends all of it.

@@ -158,7 +158,7 @@ impl SharedGet {
 
     /// Whether `reply` says that this part of this file follows.
     fn follows(&self, taken: &TakenPart, reply: &Reply) -> Result<bool, ClientError> {
-        let Reply::Ready { offset, entry: Some(entry), digest } = reply else { return Ok(false) };
+        let Reply::Ready { offset, entry: Some(entry), digest, .. } = reply else { return Ok(false) };
         if *offset != taken.offset || entry.path != self.entry.path || entry.version != self.entry.version {
             return Ok(false);
         }

@@ -19,6 +19,7 @@ use crate::stamp::Stamp;
 use crate::transfers::cancelled_fault;
 
 /// What is to be stored: an open file, as it was when it was announced.
+#[derive(Clone)]
 pub(crate) struct Announced {
     pub(crate) file: Arc<File>,
     pub(crate) stamp: Stamp,

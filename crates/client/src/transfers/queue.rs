@@ -286,6 +286,14 @@ impl<J: Clone> Taken<J> {
         self.release(None::<fn(&mut State<J>)>);
     }
 
+    /// It takes its time no more: whoever has it may take another large one.
+    pub(super) fn lighten(&mut self) {
+        if std::mem::take(&mut self.is_large) {
+            self.queue.state().large_taken -= 1;
+            self.queue.changed.notify_waiters();
+        }
+    }
+
     /// It is large: whoever has time for it takes it by itself.
     pub(super) fn set_aside(mut self) {
         let job = self.job.clone();

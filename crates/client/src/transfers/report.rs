@@ -122,6 +122,8 @@ pub struct Summary {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// How many of them did not travel: the server had their content.
+    pub reused: u64,
     /// Directories that are there.
     pub directories: u64,
     /// What was left out.
@@ -155,6 +157,7 @@ impl Report {
                 End::Done(outcome) => {
                     summary.files += 1;
                     summary.bytes += outcome.size;
+                    summary.reused += u64::from(outcome.reused);
                 }
                 End::Made => summary.directories += 1,
                 End::LeftOut(_) => summary.left_out += 1,
@@ -166,7 +169,7 @@ impl Report {
 
     /// How many have come to their end.
     pub(super) fn settled(&self) -> u64 {
-        let Summary { files, directories, left_out, failed, bytes: _ } = self.summary();
+        let Summary { files, directories, left_out, failed, .. } = self.summary();
         files + directories + left_out + failed
     }
 

@@ -12,12 +12,15 @@ use super::queue::Queue;
 use super::report::{Report, Summary};
 use crate::door::Door;
 use crate::error::ClientError;
+use crate::reuse::Reuse;
 
 /// The jobs, and how they are done.
 pub(super) struct Shared<J: Clone> {
     pub(super) queue: Arc<Queue<J>>,
     pub(super) report: Report,
     pub(super) existing: Existing,
+    /// Whether content that the server has is sent nevertheless.
+    pub(super) reuse: Reuse,
     pub(super) cancel: CancellationToken,
     pub(super) door: Door,
 }
@@ -28,6 +31,7 @@ impl<J: Clone> Shared<J> {
             queue: Queue::new(),
             report: Report::new(transfers.observer.clone()),
             existing: transfers.existing.clone(),
+            reuse: transfers.client.reuse,
             cancel: transfers.cancel.clone(),
             door: Door::new(),
         }

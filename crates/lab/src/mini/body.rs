@@ -30,7 +30,7 @@ pub(super) async fn upload(
 ) -> Result<Result<Reply, Fault>, Broken> {
     let path = match (wanted, declared.start) {
         (Ok(path), BodyStart::Wait) => {
-            wire.send(id, Reply::Ready { offset: 0, entry: None, digest: None }).await?;
+            wire.send(id, Reply::Ready { offset: 0, entry: None, digest: None, known: false }).await?;
             Ok(path)
         }
         (Ok(path), BodyStart::Now) => Ok(path),
@@ -144,7 +144,7 @@ pub(super) async fn download(
     let Some(rest) = usize::try_from(offset).ok().and_then(|offset| content.get(offset..)) else {
         return wire.send(id, Reply::Fault(fault(FaultCode::Changed))).await;
     };
-    wire.send(id, Reply::Ready { offset, entry: Some(entry), digest: None }).await?;
+    wire.send(id, Reply::Ready { offset, entry: Some(entry), digest: None, known: false }).await?;
     let frame_len = if wire.shared.has(Quirk::SmallDataFrames) { 7 } else { DATA_LEN_MAX };
     let mut sent = 0;
     for data in rest.chunks(frame_len) {

@@ -57,6 +57,9 @@ pub(crate) struct PutArgs {
     pub(crate) select: SelectArgs,
     #[command(flatten)]
     pub(crate) connections: ConnectionsArg,
+    /// Send every byte. Otherwise the server copies a file of yours that has the same content, where it has one
+    #[arg(long)]
+    pub(crate) no_reuse: bool,
     /// Do not heed the .netdiskignore files in the trees
     #[arg(long)]
     pub(crate) no_ignore: bool,

@@ -10,8 +10,8 @@ use netdisk_model::{
 };
 
 use crate::{
-    Accounts, AccountsError, Depth, Existing, Home, PARTS_AHEAD_MAX, PartTaker, PartialFile, Quota, Removal, Standing,
-    StorageError, Stored, UploadSpec, WholeFile,
+    Accounts, AccountsError, Depth, Existing, Home, KNOWN_LEN_MIN, PARTS_AHEAD_MAX, PartTaker, PartialFile, Quota,
+    Removal, Standing, StorageError, Stored, UploadSpec, WholeFile,
 };
 
 /// Makes a test of each law; `$open` is an expression that gives `(store, guard)`: an `Arc<dyn Accounts>` over an empty
@@ -39,7 +39,10 @@ macro_rules! storage_contract {
             a_quota_is_reserved_when_an_upload_begins, an_overwrite_counts_the_difference, overwrites_at_once_count_their_differences,
             a_quota_holds_for_files_and_unknown_sizes, what_is_over_a_lower_limit_may_shrink, what_fails_gives_its_reservation_back, files_are_copied,
             trees_are_copied, a_copy_counts, accounts_are_listed, another_password_ends_tokens,
-            a_disabled_account_is_refused
+            a_disabled_account_is_refused,
+            known_content_is_stored_again_without_being_sent, a_clone_stays_whatever_becomes_of_its_source,
+            known_content_replaces_what_stands_there, only_what_is_there_is_known, sizes_are_known_of_what_is_there,
+            what_another_user_has_is_not_known, known_content_counts_as_an_upload_does
         }
     };
     ($open:expr; $($law:ident),*) => {$(
@@ -157,6 +160,7 @@ macro_rules! laws {
 mod accounts;
 mod copies;
 mod homes;
+mod known;
 mod parts;
 mod quotas;
 mod uploads;
@@ -164,6 +168,7 @@ mod uploads;
 pub use self::accounts::*;
 pub use self::copies::*;
 pub use self::homes::*;
+pub use self::known::*;
 pub use self::parts::*;
 pub use self::quotas::*;
 pub use self::uploads::*;

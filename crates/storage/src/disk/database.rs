@@ -20,6 +20,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0002-files.sql")),
     M::up(include_str!("../../migrations/0003-token-use.sql")),
     M::up(include_str!("../../migrations/0004-invitations.sql")),
+    M::up(include_str!("../../migrations/0005-known-content.sql")),
 ];
 
 /// How long a transaction waits for another process, such as a backup, in seconds.

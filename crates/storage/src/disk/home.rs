@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use netdisk_model::{Entry, EntryKind, RemotePath, Usage};
+use netdisk_model::{Digest, Entry, EntryKind, RemotePath, Usage};
 use rustix::fs::{CWD, Mode, OFlags};
 
 use super::committer::Committer;
@@ -15,6 +15,7 @@ use super::confined::Confined;
 use super::copy;
 use super::database::Database;
 use super::download::DiskFile;
+use super::known;
 use super::listing::DiskListing;
 use super::meter::Meter;
 use super::parts::DiskParts;
@@ -170,6 +171,14 @@ impl Home for DiskHome {
             return one_by_one(self, files).await;
         }
         whole::store(&self.0, files).await
+    }
+
+    async fn known_sizes(&self, sizes: &[u64]) -> Result<Vec<u64>, StorageError> {
+        known::sizes(&self.0, sizes).await
+    }
+
+    async fn store_known(&self, spec: UploadSpec, digest: Digest) -> Result<Option<Stored>, StorageError> {
+        known::store(&self.0, spec, digest).await
     }
 
     async fn open(&self, path: &RemotePath, offset: u64) -> Result<Box<dyn StoredFile>, StorageError> {

@@ -48,6 +48,50 @@ pub(super) fn row(
     Ok(row_of_inode(connection, user, identity.inode)?.filter(|row| row.identity == identity))
 }
 
+/// Rows that are looked at for one question: of many files of one size or content, one is enough.
+const ROWS_MAX: usize = 8;
+
+/// The index, named since SQLite would take the primary key and look at all of a user's rows; and its condition, which
+/// SQLite must see to use it.
+const TABLE: &str = "files INDEXED BY files_by_content";
+const IS_INDEXED: &str = "size >= 1048576";
+
+/// Some rows of files of this size, as far as they are worth a look.
+pub(super) fn rows_of_size(
+    connection: &Connection,
+    user: &UserName,
+    size: u64,
+) -> Result<Vec<FileRow>, rusqlite::Error> {
+    let mut query = connection.prepare_cached(&of_size())?;
+    query.query_map(params![user.as_str(), size.cast_signed()], read_row)?.collect()
+}
+
+/// The rows of files of this content, the newest inodes first, as far as they are worth a look.
+pub(super) fn rows_of_content(
+    connection: &Connection,
+    user: &UserName,
+    size: u64,
+    digest: Digest,
+) -> Result<Vec<FileRow>, rusqlite::Error> {
+    let mut query = connection.prepare_cached(&of_content())?;
+    query.query_map(params![user.as_str(), size.cast_signed(), digest.as_bytes()], read_row)?.collect()
+}
+
+/// In no order: sorting would read all of them.
+fn of_size() -> String {
+    format!(
+        "SELECT inode, born, size, modified, digest, path FROM {TABLE}
+        WHERE user = ?1 AND size = ?2 AND {IS_INDEXED} LIMIT {ROWS_MAX}"
+    )
+}
+
+fn of_content() -> String {
+    format!(
+        "SELECT inode, born, size, modified, digest, path FROM {TABLE}
+        WHERE user = ?1 AND size = ?2 AND digest = ?3 AND {IS_INDEXED} ORDER BY inode DESC LIMIT {ROWS_MAX}"
+    )
+}
+
 fn row_of_inode(connection: &Connection, user: &UserName, inode: i64) -> Result<Option<FileRow>, rusqlite::Error> {
     let query = "SELECT inode, born, size, modified, digest, path FROM files WHERE user = ?1 AND inode = ?2";
     connection.prepare_cached(query)?.query_row(params![user.as_str(), inode], read_row).optional()
@@ -190,4 +234,67 @@ pub(super) fn check(used: &Usage, bytes: u64, files: u64) -> Result<(), StorageE
     };
     of(Quota::Bytes, used.bytes, bytes, used.limits.bytes)?;
     of(Quota::Files, used.files, files, used.limits.files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::database::Database;
+
+    const ROWS: i64 = 20_000;
+
+    /// A database in which alice has many files: half of them of one size, each of a content of its own.
+    fn database() -> (tempfile::TempDir, Database) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let database = Database::open(&dir.path().join("netdisk.db")).expect("a database");
+        let filled = database.write_blocking(|transaction| {
+            for user in ["alice", "bob"] {
+                let account = "INSERT INTO accounts (user, password_hash, created_at) VALUES (?1, '', 0)";
+                transaction.execute(account, [user])?;
+            }
+            let file = "INSERT INTO files VALUES ('alice', ?1, 0, ?2, 0, ?3, '/' || ?1)";
+            let mut file = transaction.prepare(file)?;
+            for inode in 0..ROWS {
+                let size = (1 << 20) + if inode % 2 == 0 { 0 } else { inode };
+                file.execute(params![inode, size, Digest::of(&inode.to_le_bytes()).as_bytes()])?;
+            }
+            Ok::<(), rusqlite::Error>(())
+        });
+        filled.expect("filled");
+        (dir, database)
+    }
+
+    #[test]
+    fn content_is_found_by_the_index_alone_however_many_rows_there_are() {
+        let (_dir, database) = database();
+        let plan = |query: String| {
+            database.read_blocking(|connection| {
+                let mut query = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}"))?;
+                let steps = query.raw_query().mapped(|row| row.get::<_, String>(3)).collect::<Result<Vec<_>, _>>()?;
+                Ok::<_, rusqlite::Error>(steps)
+            })
+        };
+        // One step: neither a scan nor a sort.
+        let of_size = "SEARCH files USING INDEX files_by_content (user=? AND size=?)";
+        assert_eq!(plan(super::of_size()).expect("a plan"), [of_size]);
+        let of_content = "SEARCH files USING INDEX files_by_content (user=? AND size=? AND digest=?)";
+        assert_eq!(plan(super::of_content()).expect("a plan"), [of_content]);
+    }
+
+    #[test]
+    fn rows_are_found_by_size_and_content_and_are_their_users_alone() {
+        let (_dir, database) = database();
+        let [alice, bob] = ["alice", "bob"].map(|name| name.parse::<UserName>().expect("a name"));
+        let digest = Digest::of(&8_i64.to_le_bytes());
+        let found = |user: &UserName, size: u64| {
+            database.read_blocking(|connection| {
+                let of_size = rows_of_size(connection, user, size)?.len();
+                Ok::<_, rusqlite::Error>((of_size, rows_of_content(connection, user, size, digest)?.len()))
+            })
+        };
+        assert_eq!(found(&alice, 1 << 20).expect("asked"), (ROWS_MAX, 1));
+        assert_eq!(found(&alice, (1 << 20) + 7).expect("asked"), (1, 0));
+        assert_eq!(found(&alice, (1 << 20) + 8).expect("asked"), (0, 0));
+        assert_eq!(found(&bob, 1 << 20).expect("asked"), (0, 0));
+    }
 }

@@ -21,6 +21,7 @@ mod freeze;
 mod home;
 mod identity;
 mod keeper;
+mod known;
 mod ledger;
 mod listing;
 mod meter;

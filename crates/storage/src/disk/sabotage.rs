@@ -18,7 +18,7 @@ pub(super) enum Sabotage {
     IgnoreSyncError,
     /// What could not be removed counts as removed.
     IgnoreRemoveError,
-    /// What is read is not compared with what was stored.
+    /// What is read or copied is not compared with what was stored, nor what comes with what was claimed.
     IgnoreDigest,
 }
 

@@ -191,7 +191,7 @@ impl Staged {
 
     /// Whether dropping it takes its time: unlinking a large file does.
     pub(super) fn is_slow_to_drop(&self) -> bool {
-        self.at_drop != AtDrop::Leave
+        self.at_drop != AtDrop::Leave && self.written > 0
     }
 
     /// What was received before is not to be kept when this is dropped.
@@ -331,7 +331,7 @@ impl Staged {
     }
 
     fn seal(&mut self, digest: Digest, claimed: Digest) -> Result<(FileRow, bool), StorageError> {
-        if digest != claimed {
+        if digest != claimed && !sabotage::is(Sabotage::IgnoreDigest) {
             // The prefix may be wrong: whoever resumes it next would fail as well.
             if let Some((theirs, name)) = &self.copied_from {
                 staging::give_up(&self.home.staging, theirs, name)?;

@@ -14,7 +14,7 @@
 //! spoilt costs a second upload and never a wrong file.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Seek as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -105,7 +105,23 @@ impl DiskPartialFile {
     pub(super) async fn begin(home: Arc<HomeState>, spec: UploadSpec) -> Result<Box<dyn PartialFile>, StorageError> {
         let declared = spec.size;
         let its_home = home.clone();
-        let (mut staged, kept) = home.door.run(move || Staged::open(its_home, spec, &mut Parents::default())).await?;
+        let (staged, kept) = home.door.run(move || Staged::open(its_home, spec, &mut Parents::default())).await?;
+        Ok(Box::new(Self::read_kept(home, staged, declared, kept).await?))
+    }
+
+    /// What a staged file holds that was copied into it: read, hashed and ready to be committed.
+    pub(super) async fn of_copy(home: Arc<HomeState>, mut staged: Box<Staged>, len: u64) -> Result<Self, StorageError> {
+        let declared = staged.spec.size;
+        let staged = home.door.run(move || staged.file.rewind().map(|()| staged)).await?;
+        Self::read_kept(home, staged, declared, len).await
+    }
+
+    async fn read_kept(
+        home: Arc<HomeState>,
+        mut staged: Box<Staged>,
+        declared: Option<u64>,
+        kept: u64,
+    ) -> Result<Self, StorageError> {
         let mut received = 0;
         // In slices, so that a long prefix holds nobody up at the door.
         while received < kept {
@@ -113,7 +129,7 @@ impl DiskPartialFile {
             staged = home.door.run(move || staged.take_prefix(len).map(|()| staged)).await?;
             received += len;
         }
-        Ok(Box::new(Self { home, state: State::Idle(staged), declared, received }))
+        Ok(Self { home, state: State::Idle(staged), declared, received })
     }
 
     /// Waits for the write under way and takes the staged file out.
@@ -133,6 +149,10 @@ impl Drop for DiskPartialFile {
             (std::mem::replace(&mut self.state, State::Failed), tokio::runtime::Handle::try_current())
         {
             staged.end_promise();
+            if self.received == 0 {
+                // Nothing is kept of nothing.
+                staged.discard();
+            }
             // What can be resumed is free at once: whoever asked for it may be back already.
             staged.offer();
             if staged.is_slow_to_drop() {

@@ -98,7 +98,7 @@ impl Getting {
         if matches!(&digest, Err(error) if matches!(error.fault_code(), Some(FaultCode::Corrupt | FaultCode::DigestMismatch)))
         {
             part.discard();
-            return (digest.map(|digest| Outcome { size, digest }), came_on);
+            return (digest.map(|digest| Outcome { size, digest, reused: false }), came_on);
         }
         let existing = match taken.step {
             Step::Fetch(existing) => existing,
@@ -107,7 +107,7 @@ impl Getting {
         let outcome = match digest {
             Ok(digest) => {
                 let commit = move || part.commit(shared.file(), modified, existing);
-                self.shared.door.run(commit).await.map(|()| Outcome { size, digest })
+                self.shared.door.run(commit).await.map(|()| Outcome { size, digest, reused: false })
             }
             Err(error) => Err(error),
         };

@@ -92,7 +92,7 @@ impl Arrived {
             return Err(ClientError::DigestMismatch);
         }
         self.part.commit(&self.file, self.entry.modified, existing)?;
-        Ok(Outcome { size, digest: claimed })
+        Ok(Outcome { size, digest: claimed, reused: false })
     }
 
     /// It is of no use.

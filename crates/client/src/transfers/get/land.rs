@@ -99,7 +99,7 @@ fn land_small(
     part.mark(&file, entry);
     data.iter().try_for_each(|frame| file.write_all(frame)).map_err(ClientError::local(&job.local))?;
     part.commit_unsynced(&file, entry.modified, on_existing(job))?;
-    Ok(Outcome { size: entry.size, digest: claimed })
+    Ok(Outcome { size: entry.size, digest: claimed, reused: false })
 }
 
 fn on_existing(job: &GetJob) -> OnExisting {

@@ -158,7 +158,7 @@ impl Receiver<'_> {
         let version = kept.as_ref().and_then(|kept| kept.entry().version.as_ref());
         let goes_on = from == offset && entry.version.as_ref() == version;
         if entry.path != taken.remote || entry.kind != EntryKind::File || from > 0 && !goes_on {
-            return Err(unexpected(&Reply::Ready { offset: from, entry: Some(entry), digest: None }));
+            return Err(unexpected(&Reply::Ready { offset: from, entry: Some(entry), digest: None, known: false }));
         }
         if kept.is_none() && entry.size <= SMALL_LEN {
             return self.small(id, taken, entry, gathered).await;

@@ -2,6 +2,7 @@
 //!
 //! - [`apart`]: a large file in parts, with all connections that have nothing else to do.
 //! - [`mod@find`]: what there is to send.
+//! - [`reuse`]: content that the server has, of which nothing is sent.
 //! - [`prepare`]: reads and hashes local files, a batch at a time.
 //! - [`send`]: requests and bodies, one behind the other.
 //! - [`recv`]: their replies, in the same order, and what they mean.
@@ -10,6 +11,7 @@ mod apart;
 mod find;
 mod prepare;
 mod recv;
+mod reuse;
 mod send;
 
 use std::path::PathBuf;
@@ -19,6 +21,7 @@ use netdisk_model::RemotePath;
 use tokio::sync::mpsc;
 
 use self::find::{Count, Feed};
+use self::prepare::Allowed;
 use super::existing::numbered;
 use super::pool;
 use super::queue::Taken;
@@ -31,6 +34,7 @@ use crate::client::{Client, Halves};
 use crate::error::ClientError;
 use crate::large_file::LargeFile;
 use crate::parts::{self, Together};
+use crate::reuse::Reuse;
 use crate::transfer::OnExisting;
 
 /// A file or a tree on this machine, and where it goes.
@@ -56,10 +60,22 @@ pub(super) struct PutJob {
     wanted: Option<RemotePath>,
     pub(super) what: What,
     step: Step,
+    content: ContentThere,
     number: u32,
     tries: u32,
     /// It did not come on in parts.
     goes_whole: bool,
+}
+
+/// Whether the server has the content of a large file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ContentThere {
+    /// It was not asked yet.
+    Unasked,
+    /// It has files of this size.
+    Maybe,
+    /// It has not, or what it has is of no use.
+    No,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +97,17 @@ enum Step {
 
 impl PutJob {
     pub(super) fn new(local: PathBuf, remote: RemotePath, what: What) -> Self {
-        Self { local, remote, wanted: None, what, step: Step::Look, number: 0, tries: 0, goes_whole: false }
+        Self {
+            local,
+            remote,
+            wanted: None,
+            what,
+            step: Step::Look,
+            content: ContentThere::Unasked,
+            number: 0,
+            tries: 0,
+            goes_whole: false,
+        }
     }
 
     /// Goes on under the next number.
@@ -173,13 +199,15 @@ impl Putting {
     async fn pipeline(&self, client: &mut Client) -> Result<Option<Apart>, ClientError> {
         client.admitted().await?;
         let may_share = self.may_share && client.can_share();
+        let may_ask = client.announced.reuse && self.shared.reuse == Reuse::WherePossible;
         let Halves { incoming, outgoing, last_id, window } = client.halves().await?;
         let window = Window::new(window);
         // One batch is read while one is sent.
         let (to_send, prepared) = mpsc::channel(1);
         let (to_recv, pending) = mpsc::channel(window.capacity());
         let mut apart = None;
-        let prepare = async { apart = prepare::prepare(self, may_share, to_send).await };
+        let prepare =
+            async { apart = prepare::prepare(self, Allowed { share: may_share, ask: may_ask }, to_send).await };
         let send = send::Sender::new(outgoing, last_id, &window, to_recv, &self.shared).run(prepared);
         let recv = recv::Receiver { incoming, shared: &self.shared }.run(pending);
         // Boxed, as all that is handed on: a future that is an argument lies in its caller twice.

@@ -9,7 +9,8 @@ use netdisk_model::Digest;
 use netdisk_protocol::limits::SMALL_LEN;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Apart, PutJob, Putting, Step, What};
+use super::reuse::{HashedFile, reuse, set_aside};
+use super::{Apart, ContentThere, PutJob, Putting, Step, What};
 use crate::error::ClientError;
 use crate::large_file::LargeFile;
 use crate::local::modified_ms;
@@ -32,6 +33,10 @@ pub(super) enum Prepared {
     Directory(Taken<PutJob>),
     /// A path to ask for.
     Look(Taken<PutJob>),
+    /// Large files of whose sizes it is asked whether the server has such.
+    Ask(Vec<(Taken<PutJob>, u64)>),
+    /// A large file that is hashed and need not be sent, if the server has it.
+    Reuse(Taken<PutJob>, HashedFile),
     /// A small file, read and hashed.
     Small(Taken<PutJob>, SmallFile),
     /// A large file, open. Its sender is dropped when it is on its way.
@@ -45,15 +50,29 @@ pub(super) struct SmallFile {
     pub(super) modified: Option<i64>,
 }
 
+/// What may be done over a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowed {
+    /// To send large files in parts, with other connections.
+    pub(super) share: bool,
+    /// To ask whether the server has content.
+    pub(super) ask: bool,
+}
+
 /// Prepares what there is to take, until there is no more, nobody wants it, or something goes apart.
-pub(super) async fn prepare(putting: &Putting, may_share: bool, to_send: mpsc::Sender<Vec<Prepared>>) -> Option<Apart> {
+pub(super) async fn prepare(
+    putting: &Putting,
+    allowed: Allowed,
+    to_send: mpsc::Sender<Vec<Prepared>>,
+) -> Option<Apart> {
     let shared = &putting.shared;
     while let Some(batch) = shared.queue.take().await {
         let is_wanted = match batch {
-            Batch::Small(jobs) => small(shared, jobs, &to_send).await,
+            Batch::Small(jobs) => small(shared, allowed, jobs, &to_send).await,
+            Batch::Large(taken) if taken.content == ContentThere::Maybe => reuse(shared, taken, &to_send).await,
             Batch::Large(taken) => match open(shared, taken).await {
                 None => true,
-                Some((taken, file)) if may_share && goes_apart(&taken, &file) => {
+                Some((taken, file)) if allowed.share && goes_apart(&taken, &file) => {
                     shared.queue.expect_help();
                     return Some(Apart::Own(taken, file));
                 }
@@ -73,11 +92,16 @@ fn goes_apart(job: &PutJob, file: &LargeFile) -> bool {
     !job.goes_whole && file.size() >= SHARED_LEN_MIN
 }
 
-async fn small(shared: &Arc<Shared<PutJob>>, jobs: Vec<Taken<PutJob>>, to_send: &mpsc::Sender<Vec<Prepared>>) -> bool {
+async fn small(
+    shared: &Arc<Shared<PutJob>>,
+    allowed: Allowed,
+    jobs: Vec<Taken<PutJob>>,
+    to_send: &mpsc::Sender<Vec<Prepared>>,
+) -> bool {
     let mut jobs = VecDeque::from(jobs);
     while !jobs.is_empty() {
         let with = shared.clone();
-        let (prepared, left) = shared.door.run(move || read_some(&with, jobs)).await;
+        let (prepared, left) = shared.door.run(move || read_some(&with, allowed, jobs)).await;
         jobs = left;
         if !prepared.is_empty() && to_send.send(prepared).await.is_err() {
             return false;
@@ -109,8 +133,13 @@ async fn large(taken: Taken<PutJob>, file: Box<LargeFile>, to_send: &mpsc::Sende
 }
 
 /// Reads files until they fill a batch; gives what is left. Blocks.
-fn read_some(shared: &Shared<PutJob>, mut jobs: VecDeque<Taken<PutJob>>) -> (Vec<Prepared>, VecDeque<Taken<PutJob>>) {
+fn read_some(
+    shared: &Shared<PutJob>,
+    allowed: Allowed,
+    mut jobs: VecDeque<Taken<PutJob>>,
+) -> (Vec<Prepared>, VecDeque<Taken<PutJob>>) {
     let mut prepared = Vec::with_capacity(jobs.len());
+    let mut large = Vec::new();
     let mut len = 0;
     while len < BATCH_BYTES_MAX
         && let Some(mut taken) = jobs.pop_front()
@@ -127,29 +156,31 @@ fn read_some(shared: &Shared<PutJob>, mut jobs: VecDeque<Taken<PutJob>>) -> (Vec
             taken.step = Step::Send(shared.existing.unseen());
         }
         match read(&taken) {
-            Ok(Some(file)) => {
+            Ok(Read::Small(file)) => {
                 len += file.data.len() as u64;
                 prepared.push(Prepared::Small(taken, file));
             }
-            Ok(None) => taken.set_aside(),
+            Ok(Read::Large(size)) => large.push((taken, size)),
             Err(error) => shared.report.settle(taken, End::Failed(error)),
         }
+    }
+    let ask = set_aside(large, allowed);
+    if !ask.is_empty() {
+        prepared.push(Prepared::Ask(ask));
     }
     (prepared, jobs)
 }
 
 /// A person's own link is followed, one in a tree is not.
-fn links(job: &PutJob) -> Links {
+pub(super) fn links(job: &PutJob) -> Links {
     if job.what == (What::File { is_root: true }) { Links::Follow } else { Links::Refuse }
 }
 
-/// Reads a small file, once more when it changes meanwhile; `None` for a large one.
-fn read(job: &PutJob) -> Result<Option<SmallFile>, ClientError> {
+/// Reads a small file, once more when it changes meanwhile.
+fn read(job: &PutJob) -> Result<Read, ClientError> {
     for _ in 0..TRIES_MAX {
-        match read_once(job).map_err(ClientError::local(&job.local))? {
-            Read::Small(file) => return Ok(Some(file)),
-            Read::Large => return Ok(None),
-            Read::Changed => {}
+        if let Some(read) = read_once(job).map_err(ClientError::local(&job.local))? {
+            return Ok(read);
         }
     }
     Err(ClientError::Changed { path: job.local.clone() })
@@ -157,22 +188,23 @@ fn read(job: &PutJob) -> Result<Option<SmallFile>, ClientError> {
 
 enum Read {
     Small(SmallFile),
-    Large,
-    Changed,
+    /// It is so long, and was not read.
+    Large(u64),
 }
 
-fn read_once(job: &PutJob) -> io::Result<Read> {
+/// `None` when it changed meanwhile.
+fn read_once(job: &PutJob) -> io::Result<Option<Read>> {
     let (file, metadata) = open_regular(&job.local, links(job))?;
     let stamp = Stamp::of(&metadata);
     if stamp.size > SMALL_LEN {
-        return Ok(Read::Large);
+        return Ok(Some(Read::Large(stamp.size)));
     }
     // One byte more, to see that there is none.
     let mut data = Vec::with_capacity(usize::try_from(stamp.size).unwrap_or_default() + 1);
     (&file).take(stamp.size + 1).read_to_end(&mut data)?;
     if data.len() as u64 != stamp.size || !stamp.is_still(&file)? {
-        return Ok(Read::Changed);
+        return Ok(None);
     }
     let digest = Digest::of(&data);
-    Ok(Read::Small(SmallFile { data: data.into(), digest, modified: modified_ms(&metadata) }))
+    Ok(Some(Read::Small(SmallFile { data: data.into(), digest, modified: modified_ms(&metadata) })))
 }

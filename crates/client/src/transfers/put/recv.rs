@@ -7,11 +7,12 @@ use netdisk_protocol::{BodyPart, ConnectionError, Fault, FaultCode, Frame, Incom
 use tokio::sync::{mpsc, oneshot};
 
 use super::send::Flight;
-use super::{PutJob, Step};
+use super::{ContentThere, PutJob, Step};
 use crate::client::unexpected;
 use crate::dial::Stream;
 use crate::error::ClientError;
 use crate::local::modified_ms;
+use crate::reuse::Reuse;
 use crate::transfer::{OnExisting, Outcome};
 use crate::transfers::existing::{Existing, Verdict};
 use crate::transfers::queue::Taken;
@@ -36,10 +37,22 @@ pub(super) enum Awaited {
     Made(Option<Taken<PutJob>>),
     /// What stands where a file goes.
     Entry(Taken<PutJob>),
+    /// Of which sizes there are files.
+    Known(Vec<(Taken<PutJob>, u64)>),
+    /// The end of a file that is not sent.
+    Reused { taken: Taken<PutJob>, size: u64, digest: Digest },
     /// The end of a small file.
     Stored { taken: Taken<PutJob>, size: u64, digest: Digest },
     /// The offset of a large file, then its end.
-    Large { taken: Taken<PutJob>, size: u64, go: Option<oneshot::Sender<u64>>, flight: Arc<Flight> },
+    Large { taken: Taken<PutJob>, size: u64, go: Option<oneshot::Sender<Go>>, flight: Arc<Flight> },
+}
+
+/// What becomes of a large file once the server is ready for it.
+pub(super) enum Go {
+    /// It is sent from this offset.
+    From(u64),
+    /// It is not: the server may have its content.
+    Abort,
 }
 
 /// The receiving side of one connection.
@@ -55,6 +68,8 @@ impl Receiver<'_> {
             match awaited {
                 Awaited::Made(taken) => self.made(id, taken).await?,
                 Awaited::Entry(taken) => self.entry(id, taken).await?,
+                Awaited::Known(jobs) => self.known(id, jobs).await?,
+                Awaited::Reused { taken, size, digest } => self.reused(id, taken, size, digest).await?,
                 Awaited::Stored { taken, size, digest } => {
                     let reply = self.reply(id, None).await?;
                     self.stored(taken, reply, size, Some(digest), None)?;
@@ -116,19 +131,27 @@ impl Receiver<'_> {
     async fn large(
         &mut self,
         id: u64,
-        taken: Taken<PutJob>,
+        mut taken: Taken<PutJob>,
         size: u64,
-        mut go: Option<oneshot::Sender<u64>>,
+        mut go: Option<oneshot::Sender<Go>>,
         flight: &Flight,
     ) -> Result<(), ClientError> {
         let mut reply = self.reply(id, None).await?;
-        if let Reply::Ready { offset, entry: None, .. } = reply
+        if let Reply::Ready { offset, entry: None, known, .. } = reply
             && offset <= size
             && let Some(go) = go.take()
         {
             // Who sends goes only with an error of its own, which ends both.
-            go.send(offset).map_err(|_| ConnectionError::Closed)?;
+            let may_be_there = known && offset == 0 && self.shared.reuse == Reuse::WherePossible;
+            let is_to_be_asked = may_be_there && taken.content == ContentThere::Unasked;
+            let next = if is_to_be_asked { Go::Abort } else { Go::From(offset) };
+            go.send(next).map_err(|_| ConnectionError::Closed)?;
             reply = self.reply(id, Some(flight)).await?;
+            if let (true, Reply::Fault(_)) = (is_to_be_asked, &reply) {
+                taken.content = ContentThere::Maybe;
+                taken.set_aside();
+                return Ok(());
+            }
         }
         self.stored(taken, reply, size, flight.digest(), flight.take_own())
     }
@@ -144,7 +167,7 @@ impl Receiver<'_> {
     ) -> Result<(), ClientError> {
         match reply {
             Reply::Stored { size, digest: stored, .. } if size == sent && digest == Some(stored) => {
-                self.shared.report.settle(taken, End::Done(Outcome { size, digest: stored }));
+                self.shared.report.settle(taken, End::Done(Outcome { size, digest: stored, reused: false }));
                 Ok(())
             }
             // This end gave up: its own reason is the better one.
@@ -158,7 +181,7 @@ impl Receiver<'_> {
     }
 
     /// The next reply to request `id`. While its body is on its way the server has nothing to say but `abort`.
-    async fn reply(&mut self, id: u64, flight: Option<&Flight>) -> Result<Reply, ClientError> {
+    pub(super) async fn reply(&mut self, id: u64, flight: Option<&Flight>) -> Result<Reply, ClientError> {
         loop {
             let frame = match self.incoming.recv_frame().await {
                 Err(ConnectionError::TimedOut(_)) if flight.is_some_and(Flight::is_on_its_way) => continue,

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::prepare::{Prepared, SmallFile};
-use super::recv::{Awaited, Pending};
+use super::recv::{Awaited, Go, Pending};
 use super::{PutJob, Step, What};
 use crate::dial::Stream;
 use crate::door::finish;
@@ -83,6 +83,8 @@ impl<'a> Sender<'a> {
                 let request = Request::Stat { path: taken.remote.clone().into() };
                 self.ask(request, Awaited::Entry(taken), 0).await.map(drop)
             }
+            Prepared::Ask(jobs) => self.ask_sizes(jobs).await,
+            Prepared::Reuse(taken, file) => self.reuse(taken, file).await,
             Prepared::Small(taken, file) => self.small(taken, file).await,
             Prepared::Large(taken, file, on_its_way) => {
                 let sent = self.large(taken, file).await;
@@ -102,7 +104,7 @@ impl<'a> Sender<'a> {
     }
 
     /// Another connection may have been asked for the directory, and may not have made it yet.
-    async fn make_parent(&mut self, job: &PutJob) -> Result<(), ConnectionError> {
+    pub(super) async fn make_parent(&mut self, job: &PutJob) -> Result<(), ConnectionError> {
         match job.remote.parent() {
             Some(parent) if job.what == What::File { is_root: false } && !self.made.contains(&parent) => {
                 self.make(parent, None).await
@@ -146,12 +148,17 @@ impl<'a> Sender<'a> {
         let (to_go, go) = oneshot::channel();
         let job = PutJob::clone(&taken);
         let size = file.size();
-        self.shared.report.observer.began(job.item(), size);
         let awaited = Awaited::Large { taken, size, go: Some(to_go), flight: flight.clone() };
         let id = self.ask(request, awaited, size).await?;
         self.outgoing.flush().await?;
         // Refused, or the connection is lost: the receiver knows what to do.
-        let Ok(offset) = go.await else { return Ok(()) };
+        let Ok(go) = go.await else { return Ok(()) };
+        let Go::From(offset) = go else {
+            flight.ended(None, None);
+            let fault = Fault::new(FaultCode::Cancelled, FaultCode::Cancelled.meaning());
+            return self.outgoing.send(&Numbered::new(id, BodyPart::Abort(fault))).await;
+        };
+        self.shared.report.observer.began(job.item(), size);
         let last = match self.body(&job, file, offset, &flight).await? {
             Ok(digest) => {
                 flight.ended(Some(digest), None);
@@ -208,7 +215,7 @@ impl<'a> Sender<'a> {
     }
 
     /// Sends a request once the window has room for it and its body. The receiver knows of it before the server does.
-    async fn ask(&mut self, request: Request, awaited: Awaited, len: u64) -> Result<u64, ConnectionError> {
+    pub(super) async fn ask(&mut self, request: Request, awaited: Awaited, len: u64) -> Result<u64, ConnectionError> {
         let Some(place) = self.enter(len).await? else { return Err(ConnectionError::Closed) };
         *self.last_id += 1;
         let id = *self.last_id;

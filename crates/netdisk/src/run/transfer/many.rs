@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use netdisk_client::{
-    Ask, Client, ClientError, Destination, Existing, Filter as _, GetRoot, PutRoot, Summary, Transfers,
+    Ask, Client, ClientError, Destination, Existing, Filter as _, GetRoot, PutRoot, Reuse, Summary, Transfers,
 };
 use netdisk_model::{EntryKind, RemotePath};
 use netdisk_protocol::{Fault, FaultCode};
@@ -55,7 +55,7 @@ impl<'a, 'b> Many<'a, 'b> {
         root.map_err(|failure| self.failures.push(failure)).ok()
     }
 
-    pub(super) async fn put(self, mut roots: Vec<PutRoot>, existing: ExistingArg) -> Result<(), Failure> {
+    pub(super) async fn put(self, mut roots: Vec<PutRoot>, existing: ExistingArg, reuse: Reuse) -> Result<(), Failure> {
         roots.retain(|root| {
             let kind = if root.local.is_dir() { EntryKind::Directory } else { EntryKind::File };
             self.is_wanted(&root.remote, kind)
@@ -71,6 +71,7 @@ impl<'a, 'b> Many<'a, 'b> {
         let began = Instant::now();
         let existing = policy(existing, &watch);
         let client = self.context.remote.client().await?;
+        client.set_reuse(reuse);
         let told = watch.clone();
         let wanted = self.wanted.map(|wanted| wanted.telling(Arc::new(move |text| told.warning(text))));
         let transfers = transfers(client, self.connections, wanted).existing(existing).observer(watch.clone());

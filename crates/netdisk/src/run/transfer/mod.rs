@@ -10,7 +10,7 @@ mod watch;
 
 use std::path::{Path, PathBuf};
 
-use netdisk_client::{ClientError, GetRoot, PutRoot};
+use netdisk_client::{ClientError, GetRoot, PutRoot, Reuse};
 use netdisk_model::{Entry, EntryKind, RemotePath};
 use netdisk_protocol::FaultCode;
 
@@ -53,6 +53,7 @@ pub(super) async fn put(context: &mut Context<'_>, args: PutArgs) -> Result<(), 
     let target_path = context.remote.resolve(target.unwrap_or(""))?;
     let existing = args.existing.or(context.remote.defaults().put_existing).unwrap_or(ExistingArg::Overwrite);
     let connections = args.connections.connections.or(context.remote.defaults().connections);
+    let reuse = if args.no_reuse { Reuse::Never } else { Reuse::WherePossible };
     let into = match target {
         None => true,
         Some(typed) => {
@@ -68,7 +69,8 @@ pub(super) async fn put(context: &mut Context<'_>, args: PutArgs) -> Result<(), 
         && !(args.recursive && Path::new(source).is_dir())
         && !args.select.dry_run
     {
-        return single::put_one(context, source, place(source)?, existing, connections).await;
+        let how = single::How { connections, reuse };
+        return single::put_one(context, source, place(source)?, existing, how).await;
     }
     let ignore_files = if args.no_ignore { IgnoreFiles::Unread } else { IgnoreFiles::Heeded };
     let mut many = many::Many::new(context, args.recursive, connections, &args.select, ignore_files)?;
@@ -82,7 +84,7 @@ pub(super) async fn put(context: &mut Context<'_>, args: PutArgs) -> Result<(), 
         };
         roots.extend(many.took(root));
     }
-    many.put(roots, existing).await
+    many.put(roots, existing, reuse).await
 }
 
 /// The name that a local file has on the server.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use netdisk_client::{CONNECTIONS, ClientError, GetTarget, OnExisting, PutSource, modified_ms, numbered};
+use netdisk_client::{CONNECTIONS, ClientError, GetTarget, OnExisting, PutSource, Reuse, modified_ms, numbered};
 use netdisk_model::{EntryKind, RemotePath};
 use netdisk_protocol::FaultCode;
 use serde_json::json;
@@ -16,12 +16,20 @@ use crate::failure::Failure;
 use crate::progress::Bar;
 use crate::question;
 
+/// How a file is sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How {
+    /// Over how many connections.
+    pub(super) connections: Option<u8>,
+    pub(super) reuse: Reuse,
+}
+
 pub(super) async fn put_one(
     context: &mut Context<'_>,
     source: &str,
     path: RemotePath,
     existing: ExistingArg,
-    connections: Option<u8>,
+    how: How,
 ) -> Result<(), Failure> {
     // Said before anything is asked of the server.
     let local = (source != STREAM).then(|| PathBuf::from(source));
@@ -47,8 +55,9 @@ pub(super) async fn put_one(
         None => PutSource::Stream(Box::new(tokio::io::stdin())),
     };
     let client = context.remote.client().await?;
-    client.use_connections(connections.map_or(CONNECTIONS, usize::from));
-    let outcome = netdisk_client::put(client, source, &path, existing, &bar, context.cancel).await;
+    client.set_reuse(how.reuse);
+    client.use_connections(how.connections.map_or(CONNECTIONS, usize::from));
+    let outcome = Box::pin(netdisk_client::put(client, source, &path, existing, &bar, context.cancel)).await;
     drop(bar);
     let outcome = outcome.map_err(Failure::about(&path))?;
     context.output.transferred("stored", path.as_str(), outcome, began.elapsed());

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::escape::escape;
 use crate::failure::Failure;
 use crate::job::Now;
-use crate::output::Output;
+use crate::output::{NOT_SENT, Output};
 use crate::progress::{REDRAW_INTERVAL, REDRAWS_PER_SEC, file_style, line_style, whole_style};
 
 /// How often a script is told how far a large file has come.
@@ -110,19 +110,22 @@ impl Watch {
     /// Says what came of all of them.
     pub(super) fn finish(&self, took: Duration) -> Summary {
         let summary = self.state().summary;
-        let Summary { files, bytes, directories, left_out, failed } = summary;
+        let Summary { files, bytes, reused, directories, left_out, failed } = summary;
         let rate = BinaryBytes((bytes as f64 / took.as_secs_f64().max(1e-6)) as u64);
         let mut text = format!("{} {files} {}", self.verb, if files == 1 { "file" } else { "files" });
         text.push_str(&format!(", {} in {:.1} s, {rate}/s", BinaryBytes(bytes), took.as_secs_f64()));
-        for (count, what) in [(left_out, "skipped"), (failed, "failed")] {
+        for (count, what) in [(reused, "not sent"), (left_out, "skipped"), (failed, "failed")] {
             if count > 0 {
                 text.push_str(&format!(", {count} {what}"));
             }
         }
-        let event = json!({
+        let mut event = json!({
             "event": "summary", "verb": self.verb, "files": files, "bytes": bytes, "directories": directories,
             "skipped": left_out, "failed": failed, "seconds": took.as_secs_f64(),
         });
+        if reused > 0 {
+            event["reused"] = reused.into();
+        }
         self.output.note(&text, event);
         summary
     }
@@ -144,16 +147,22 @@ impl Watch {
             let mut state = self.state();
             state.summary.files += 1;
             state.summary.bytes += outcome.size;
+            state.summary.reused += u64::from(outcome.reused);
         }
         if !self.has_lines && !self.output.is_json() {
             return;
         }
         let digest = outcome.digest.to_string();
-        let text = format!("{} {}  {}  blake3:{}", self.verb, item.remote, BinaryBytes(outcome.size), &digest[..16]);
-        let event = json!({
+        let size = BinaryBytes(outcome.size);
+        let how = if outcome.reused { format!("  {NOT_SENT}") } else { String::new() };
+        let text = format!("{} {}  {size}{how}  blake3:{}", self.verb, item.remote, &digest[..16]);
+        let mut event = json!({
             "event": "done", "verb": self.verb, "name": item.remote, "local": item.local.to_string_lossy(),
             "size": outcome.size, "digest": digest,
         });
+        if outcome.reused {
+            event["reused"] = true.into();
+        }
         self.aside(|| self.output.note(&text, event));
     }
 
