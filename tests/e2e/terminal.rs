@@ -69,7 +69,7 @@ fn a_newcomer_registers_moves_files_and_leaves() {
         return;
     }
     let program = Program::new();
-    let content = content(60_000_000);
+    let content = content(300_000_000);
     program.write("big file", &content);
     let mut terminal = Terminal::open(&program, "try");
     terminal.until("> ");
@@ -116,7 +116,7 @@ fn a_newcomer_registers_moves_files_and_leaves() {
 fn assert_moves_forwards(screen: &str) {
     assert!(screen.contains("ETA") && screen.contains("MiB/s"), "{screen:?}");
     let positions: Vec<f64> = screen
-        .split("/57.22 MiB")
+        .split("/286.10 MiB")
         .filter_map(|before| {
             let before = before.trim_end();
             let number = before.strip_suffix(" MiB").or(before.strip_suffix(" KiB"))?.rsplit(' ').next()?;

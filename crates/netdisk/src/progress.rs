@@ -11,9 +11,9 @@ use crate::job::{JobView, Now};
 use crate::output::Output;
 
 /// Redraws a second: smooth to the eye, nothing beside the transfer.
-const REDRAWS_PER_SEC: u8 = 10;
-/// How often a bar is drawn that nothing moves: its rate falls.
-pub(crate) const STALLED_INTERVAL: Duration = Duration::from_millis(500);
+pub(crate) const REDRAWS_PER_SEC: u8 = 10;
+/// How often a bar is drawn, whether something moves it or not: where nothing does, its rate falls.
+pub(crate) const REDRAW_INTERVAL: Duration = Duration::from_millis(1000 / REDRAWS_PER_SEC as u64);
 /// How often a script is told.
 const EVENT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -93,7 +93,7 @@ impl Observer for Bar {
             Self::Shown { bar, name } => {
                 if progress.position == 0 {
                     bar.set_style(file_style(progress.size.is_some()));
-                    bar.enable_steady_tick(STALLED_INTERVAL);
+                    bar.enable_steady_tick(REDRAW_INTERVAL);
                     if let Some(size) = progress.size {
                         bar.set_length(size);
                     }

@@ -13,10 +13,8 @@ use crate::escape::escape;
 use crate::failure::Failure;
 use crate::job::Now;
 use crate::output::Output;
-use crate::progress::{STALLED_INTERVAL, file_style, line_style, whole_style};
+use crate::progress::{REDRAW_INTERVAL, REDRAWS_PER_SEC, file_style, line_style, whole_style};
 
-/// Redraws a second: smooth to the eye, nothing beside the transfer.
-const REDRAWS_PER_SEC: u8 = 10;
 /// How often a script is told how far a large file has come.
 const EVENT_INTERVAL: Duration = Duration::from_secs(1);
 /// Files shorter than this have no bar of their own: they are gone before anybody reads it.
@@ -70,7 +68,7 @@ impl Watch {
         let bars = output.has_bars().then(|| {
             let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SEC));
             let whole = all.add(ProgressBar::no_length().with_style(whole_style(false)));
-            whole.enable_steady_tick(STALLED_INTERVAL);
+            whole.enable_steady_tick(REDRAW_INTERVAL);
             Bars { all, whole }
         });
         Self { output: output.clone(), verb, has_lines, bars, state: Mutex::default() }
@@ -230,7 +228,7 @@ impl TransfersObserver for Watch {
         if size >= OWN_BAR_LEN && state.large.len() < BARS_MAX && !state.large.contains_key(item.local) {
             let bar = all.add(ProgressBar::new(size).with_style(file_style(true)));
             bar.set_message(escape(item.remote.name().unwrap_or_default()).into_owned());
-            bar.enable_steady_tick(STALLED_INTERVAL);
+            bar.enable_steady_tick(REDRAW_INTERVAL);
             state.large.insert(item.local.to_owned(), bar);
         }
     }
