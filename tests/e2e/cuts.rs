@@ -1,8 +1,13 @@
 //! Commands whose line is cut: what is safe to repeat goes on by itself, and what has been shown is not shown again.
 
+use std::net::SocketAddr;
 use std::process::Output;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use crate::fixture::{Program, Scene, path};
+use netdisk_client::{Observer, Progress};
+
+use crate::fixture::{Program, Scene, TestServer, path};
 use crate::relay::Relay;
 
 /// So many that a listing is cut in the middle by far: each takes more than 50 bytes on the wire.
@@ -88,4 +93,37 @@ async fn small_questions_that_are_cut_are_asked_again() {
     assert_eq!(cut(program, &relay, short, &newer), "skipped f\n");
     let dry = ["get", &remote, "back", "--dry-run"];
     assert!(cut(program, &relay, short, &dry).starts_with("would receive back"));
+}
+
+/// Leads a relay back to its server once a client has waited twice.
+struct Patient<'a> {
+    relay: &'a Relay,
+    server: SocketAddr,
+    waits: AtomicU32,
+}
+
+impl Observer for Patient<'_> {
+    fn progress(&self, _progress: Progress) {}
+
+    fn waiting(&self, _reason: &str, _delay: Duration) {
+        if self.waits.fetch_add(1, Ordering::SeqCst) == 1 {
+            self.relay.lead_to(self.server);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_closes_at_once_in_place_of_a_server_that_was_there_is_waited_out() {
+    let server = TestServer::tls().await;
+    let relay = Relay::to(server.address).await;
+    let mut client = relay.client(&server).await;
+    // Nobody listens behind the relay: it takes a connection, and closes it in the middle of TLS.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    relay.lead_to(nobody);
+    relay.cut_all();
+    let patient = Patient { relay: &relay, server: server.address, waits: AtomicU32::new(0) };
+    let cancel = tokio_util::sync::CancellationToken::new();
+    let asked = client.repeat(&patient, &cancel, async |client| client.whoami().await).await;
+    assert_eq!(asked.expect("answered").as_str(), "alice");
+    assert!(patient.waits.load(Ordering::SeqCst) >= 2);
 }

@@ -27,7 +27,11 @@ impl Redial {
     /// Dials and logs in again; the same trust is asked for.
     pub(crate) async fn dial(&self, user: &UserName) -> Result<Client, ClientError> {
         let Way { endpoint, trust, observer } = &self.way;
-        let door = dial_observed(endpoint, trust, observer.clone()).await?;
+        let door = dial_observed(endpoint, trust, observer.clone()).await.map_err(|error| match error {
+            // It was one: what closes or answers in its place now is what stands before it while it is started again.
+            ClientError::NotNetdisk { endpoint, reason } => ClientError::Unreachable { endpoint, reason },
+            error => error,
+        })?;
         door.log_in_by_token(user, self.token.clone()).await
     }
 }
