@@ -1,7 +1,6 @@
 //! A large file up in parts: read and hashed while others are sent, each acknowledged by itself.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +12,7 @@ use netdisk_protocol::limits::DATA_LEN_MAX;
 use netdisk_protocol::{
     BodyPart, ConnectionError, Fault, FaultCode, Frame, Incoming, Numbered, Outgoing, Reply, Request,
 };
+use rustix::buffer::spare_capacity;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -77,14 +77,30 @@ pub(super) fn read_part(file: &File, number: u64, offset: u64, len: u64) -> std:
     let mut frames = Vec::new();
     let mut done = 0;
     while done < len {
-        let mut data = vec![0; usize::try_from(len - done).unwrap_or(DATA_LEN_MAX).min(DATA_LEN_MAX)];
-        file.read_exact_at(&mut data, offset + done)?;
+        let frame_len = usize::try_from(len - done).unwrap_or(DATA_LEN_MAX).min(DATA_LEN_MAX);
+        let data = read_frame(file, offset + done, frame_len)?;
         hasher.update(&data);
         done += data.len() as u64;
         frames.push(data.into());
     }
     let digest = hasher.digest().ok_or(std::io::ErrorKind::UnexpectedEof)?;
     Ok((frames, digest))
+}
+
+/// Reads `len` bytes, into memory that is not cleared first. Blocks.
+fn read_frame(file: &File, offset: u64, len: usize) -> std::io::Result<Vec<u8>> {
+    let mut data = Vec::with_capacity(len);
+    while data.len() < len {
+        let position = offset + data.len() as u64;
+        match rustix::io::pread(file, spare_capacity(&mut data), position) {
+            Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // A vector may have more room than it was asked to have.
+    data.truncate(len);
+    Ok(data)
 }
 
 /// A part that was sent, or is being sent.
