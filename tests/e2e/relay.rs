@@ -22,7 +22,7 @@ pub(crate) struct Relay {
     /// After how many bytes each of the next connections is cut; later ones are not.
     cuts: Arc<Mutex<Vec<u64>>>,
     /// After how many bytes in one direction nothing passes in it any more.
-    hold: Arc<AtomicU64>,
+    hold: watch::Sender<u64>,
     /// How often all were cut.
     cut_now: watch::Sender<u32>,
 }
@@ -34,9 +34,8 @@ impl Relay {
         let address = listener.local_addr().expect("an address");
         let (passed, cuts) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
         let (all, next_cuts, to) = (passed.clone(), cuts.clone(), target.clone());
-        let hold = Arc::new(AtomicU64::new(u64::MAX));
+        let (hold, held) = watch::channel(u64::MAX);
         let (cut_now, cut) = watch::channel(0);
-        let held = hold.clone();
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let server = *to.lock().expect("not poisoned");
@@ -64,9 +63,9 @@ impl Relay {
         *self.cuts.lock().expect("not poisoned") = cuts.iter().rev().copied().collect();
     }
 
-    /// From now on, so many bytes pass on a connection in one direction, and then no more.
+    /// Until it is called again, so many bytes pass on a connection in one direction, and then no more.
     pub(crate) fn hold_after(&self, bytes: u64) {
-        self.hold.store(bytes, Ordering::SeqCst);
+        self.hold.send_replace(bytes);
     }
 
     /// What has passed on the connections since the last call of [`Relay::take_passed`].
@@ -103,12 +102,12 @@ impl Relay {
     }
 }
 
-async fn relay(near: TcpStream, far: TcpStream, count: Arc<AtomicU64>, cut: u64, hold: Arc<AtomicU64>) {
+async fn relay(near: TcpStream, far: TcpStream, count: Arc<AtomicU64>, cut: u64, hold: watch::Receiver<u64>) {
     let (near_in, near_out) = near.into_split();
     let (far_in, far_out) = far.into_split();
     tokio::select! {
-        () = pump(near_in, far_out, &count, cut, &hold) => {}
-        () = pump(far_in, near_out, &count, cut, &hold) => {}
+        () = pump(near_in, far_out, &count, cut, hold.clone()) => {}
+        () = pump(far_in, near_out, &count, cut, hold.clone()) => {}
     }
 }
 
@@ -117,13 +116,13 @@ async fn pump(
     mut to: tokio::net::tcp::OwnedWriteHalf,
     count: &AtomicU64,
     cut: u64,
-    hold: &AtomicU64,
+    mut hold: watch::Receiver<u64>,
 ) {
     let mut some = vec![0; 64 * 1024];
     let mut passed = 0;
     loop {
-        if passed >= hold.load(Ordering::SeqCst) {
-            std::future::pending::<()>().await;
+        if hold.wait_for(|hold| passed < *hold).await.is_err() {
+            return;
         }
         match from.read(&mut some).await {
             Ok(0) => break,

@@ -35,8 +35,10 @@ pub struct Client {
     pub(crate) last_id: u64,
     /// What the server announced.
     pub(crate) announced: Announced,
-    /// How many connections one large file may use.
-    pub(crate) connections: usize,
+    /// How many connections one large file may use, where somebody has said so.
+    pub(crate) connections: Option<usize>,
+    /// Whether the server answered its dial at once.
+    pub(crate) is_near: bool,
     /// It was left in the middle of something.
     pub(crate) is_given_up: bool,
     /// Whether content that the server has is sent nevertheless.
@@ -75,9 +77,21 @@ impl Client {
         last_id: u64,
     ) -> Self {
         let announced = Announced::default();
-        let (opening, connections) = (None, 1);
+        let (opening, connections) = (None, None);
         let reuse = Reuse::default();
-        Self { connection, opening, user, token, redial, last_id, announced, connections, is_given_up: false, reuse }
+        Self {
+            connection,
+            opening,
+            user,
+            token,
+            redial,
+            last_id,
+            announced,
+            connections,
+            is_near: false,
+            is_given_up: false,
+            reuse,
+        }
     }
 
     /// What it takes to send and to receive at once, once the user is let in.

@@ -76,9 +76,10 @@ pub async fn dial_observed(
     let way = Way { endpoint: endpoint.clone(), trust: *trust, observer };
     let began = Instant::now();
     let (mut connection, from) = within(DIAL_TIMEOUT, endpoint, way.connect()).await?;
+    let took = began.elapsed();
     feed_hello(&mut connection).await?;
-    let left = DIAL_TIMEOUT.saturating_sub(began.elapsed());
-    let door = Door::new(connection, Hello::Due { from, left }, Some(way));
+    let left = DIAL_TIMEOUT.saturating_sub(took);
+    let door = Door::new(connection, Hello::Due { from, left }, Some(way)).after(took);
     match from {
         Peer::Netdisk => Ok(door),
         Peer::Unknown => door.greeted().await,

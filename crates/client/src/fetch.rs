@@ -73,9 +73,10 @@ pub async fn get(
                 Fetched::Begun(id, entry) => begun = Some((id, 0, entry)),
                 Fetched::NotInParts => {}
                 Fetched::Failed { error, came_on } => {
-                    in_parts = came_on;
                     // It is another file by now, or damaged here or there: asked for as a whole, it says which.
-                    if !matches!(error.fault_code(), Some(FaultCode::Changed | FaultCode::DigestMismatch)) {
+                    let goes_whole = matches!(error.fault_code(), Some(FaultCode::Changed | FaultCode::DigestMismatch));
+                    in_parts = came_on && !goes_whole;
+                    if !goes_whole {
                         retry.reconnect(client, error).await?;
                     } else if client.is_closed() {
                         client.reconnect().await?;

@@ -1,5 +1,7 @@
 //! Registering and logging in.
 
+use std::time::Duration;
+
 use netdisk_model::{Password, Token, UserName};
 use netdisk_protocol::{Admission, Connection, Numbered, Proof};
 
@@ -8,6 +10,10 @@ use crate::dial::{Stream, Way};
 use crate::error::ClientError;
 use crate::opening::{Hello, LOGIN_ID, Opening};
 use crate::redial::Redial;
+
+/// A server that is connected to within this time, the handshake of TLS with it, is near: a round trip is at most half of it,
+/// and the 4 MiB that one stream may have on its way there are more than any line carries in it.
+const NEAR: Duration = Duration::from_millis(15);
 
 /// A server that waits for somebody to register or log in. It has said hello, or is about to.
 ///
@@ -25,11 +31,18 @@ pub struct Door {
     hello: Hello,
     /// How to come here again.
     way: Option<Way>,
+    /// Whether the server answered at once.
+    is_near: bool,
 }
 
 impl Door {
     pub(crate) fn new(connection: Connection<Box<dyn Stream>>, hello: Hello, way: Option<Way>) -> Self {
-        Self { connection, hello, way }
+        Self { connection, hello, way, is_near: false }
+    }
+
+    /// Of a server that took so long to be connected to.
+    pub(crate) fn after(self, took: Duration) -> Self {
+        Self { is_near: took < NEAR, ..self }
     }
 
     /// Waits until the server has said hello: whoever asks a person for a password first knows that it is there, speaks
@@ -154,6 +167,7 @@ impl Door {
         self.connection.feed_message(&Numbered::new(LOGIN_ID, admission)).await?;
         let redial = self.way.clone().zip(used).map(|(way, token)| Redial::new(way, token));
         let opening = Opening { hello: self.hello, way: self.way };
-        Ok(Client::new(self.connection, who.clone(), None, redial, LOGIN_ID).opened_by(opening))
+        let client = Client::new(self.connection, who.clone(), None, redial, LOGIN_ID);
+        Ok(Client { is_near: self.is_near, ..client.opened_by(opening) })
     }
 }

@@ -9,7 +9,7 @@ use netdisk_model::{Digest, PART_LEN};
 use netdisk_protocol::FaultCode;
 use tokio_util::sync::CancellationToken;
 
-use super::{CancelHalfWay, OPENING, OVERHEAD, Positions, SIZE, Scene, WaitForOthers};
+use super::{CancelHalfWay, OPENING, OVERHEAD, Positions, SIZE, Scene, with_others};
 use crate::fixture::{content, path};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,17 +31,16 @@ async fn a_large_file_comes_over_several_connections() {
     assert!(passed.iter().sum::<u64>() < 2 * SIZE as u64 + 24 * PART_LEN, "and nothing twice: {passed:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn others_go_on_where_one_connection_stands_still() {
+#[tokio::test(flavor = "multi_thread")]
+async fn others_carry_what_one_connection_cannot() {
     let mut scene = Scene::new().await;
     let bytes = content(SIZE);
     scene.lay(&bytes);
     let Scene { relay, client, folder, .. } = &mut scene;
-    let watch = WaitForOthers::new(relay);
     let target = GetTarget::File(folder.path().join("back"));
-    let cancel = CancellationToken::new();
-    get(client, &path("/f"), target, OnExisting::Replace, &watch, &cancel).await.expect("fetched");
-    assert!(watch.have_come(), "it was watched");
+    let (path, cancel) = (path("/f"), CancellationToken::new());
+    let moving = get(client, &path, target, OnExisting::Replace, &Unobserved, &cancel);
+    with_others(relay, moving).await.expect("fetched");
     scene.assert_is_back(&bytes);
 }
 
@@ -116,7 +115,11 @@ async fn trees_that_are_cut_come_whole() {
 
 async fn interrupted(scene: &mut Scene) -> u64 {
     let cancel = CancellationToken::new();
+    // What is on its way cannot all arrive before it is stopped.
+    scene.relay.hold_after(SIZE as u64 / 5);
     let outcome = scene.try_get(&CancelHalfWay(cancel.clone()), &cancel).await;
+    scene.relay.cut_all();
+    scene.relay.hold_after(u64::MAX);
     assert_eq!(outcome.expect_err("stopped").fault_code(), Some(FaultCode::Cancelled));
     assert!(!scene.local("back").exists());
     let kept = fs::read(scene.local("back.part")).expect("kept");
@@ -170,6 +173,24 @@ async fn a_spoilt_part_file_costs_a_second_download_and_never_a_wrong_file() {
     store(&mut scene, &bytes).await;
     scene.get().await;
     scene.assert_is_back(&bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_kept_is_compared_where_nothing_is_known_of_the_file() {
+    for is_complete in [false, true] {
+        let mut scene = Scene::new().await;
+        let bytes = content(SIZE);
+        scene.lay(&bytes);
+        let kept = usize::try_from(interrupted(&mut scene).await).expect("short");
+        let part = fs::File::options().write(true).open(scene.local("back.part")).expect("kept");
+        if is_complete {
+            part.write_all_at(&bytes[kept..], kept as u64).expect("written");
+        }
+        part.write_all_at(b"spoilt", 1000).expect("written");
+        drop(part);
+        scene.get().await;
+        scene.assert_is_back(&bytes);
+    }
 }
 
 async fn store(scene: &mut Scene, bytes: &[u8]) {

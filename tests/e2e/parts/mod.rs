@@ -7,9 +7,7 @@ mod wire;
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use netdisk_client::{
     Client, ClientError, Destination, Existing, GetRoot, GetTarget, Observer, OnExisting, Outcome, Progress, Summary,
@@ -58,7 +56,7 @@ impl Scene {
     pub(super) async fn cut(&mut self, cuts: &[u64]) {
         self.relay.cut_next(cuts);
         self.client = self.relay.client_again(&self.server).await;
-        self.client.use_connections(4);
+        self.client.use_connections(Some(4));
         self.relay.take_passed();
     }
 
@@ -83,7 +81,7 @@ impl Scene {
     pub(super) async fn get_tree(&mut self) -> Summary {
         let destination = Destination::open(self.folder.path()).expect("a folder");
         let root = GetRoot { remote: path("/"), at: path("/tree"), is_tree: true };
-        let transfers = Transfers::new(&mut self.client).existing(Existing::Replace);
+        let transfers = Transfers::new(&mut self.client).connections(4).existing(Existing::Replace);
         transfers.get(destination, vec![root]).await.expect("no end of the connection")
     }
 
@@ -115,31 +113,17 @@ impl Observer for CancelHalfWay {
     }
 }
 
-/// Holds the connection up that it watches, until others have carried so much more than their openings.
-pub(super) struct WaitForOthers<'a> {
-    relay: &'a Relay,
-    carried: Once,
-}
+/// What one connection alone may carry of a file, while others are waited for.
+const SHARE: u64 = 3 * PART_LEN;
 
-impl<'a> WaitForOthers<'a> {
-    pub(super) fn new(relay: &'a Relay) -> Self {
-        Self { relay, carried: Once::new() }
-    }
-
-    pub(super) fn have_come(&self) -> bool {
-        self.carried.is_completed()
-    }
-}
-
-impl Observer for WaitForOthers<'_> {
-    fn progress(&self, progress: Progress) {
-        if progress.position == 0 {
-            return;
+/// Moves a file that no connection can move alone: each is held after its share, until two have carried much of it.
+pub(super) async fn with_others<T>(relay: &Relay, moving: impl Future<Output = T>) -> T {
+    relay.hold_after(SHARE);
+    let others = async {
+        while relay.passed().iter().filter(|passed| **passed > 2 * PART_LEN).count() < 2 {
+            tokio::task::yield_now().await;
         }
-        self.carried.call_once(|| {
-            while self.relay.passed().iter().filter(|passed| **passed > 2 * PART_LEN).count() < 2 {
-                std::thread::park_timeout(Duration::from_millis(1));
-            }
-        });
-    }
+        relay.hold_after(u64::MAX);
+    };
+    tokio::join!(moving, others).0
 }

@@ -13,7 +13,7 @@ use netdisk_protocol::FaultCode;
 use netdisk_server::{Limits, Registration};
 use tokio_util::sync::CancellationToken;
 
-use super::{CancelHalfWay, OPENING, OVERHEAD, Positions, SIZE, Scene, WaitForOthers};
+use super::{CancelHalfWay, OPENING, OVERHEAD, Positions, SIZE, Scene, with_others};
 use crate::fixture::{PASSWORD, Program, ServerProcess, TestServer, content, path};
 use crate::relay::Relay;
 
@@ -29,7 +29,7 @@ impl Scene {
 
     async fn put_tree(&mut self) -> Summary {
         let root = PutRoot { local: self.local("tree"), remote: path("/tree") };
-        Transfers::new(&mut self.client).put(vec![root]).await.expect("no end of the connection")
+        Transfers::new(&mut self.client).connections(4).put(vec![root]).await.expect("no end of the connection")
     }
 
     #[track_caller]
@@ -60,17 +60,16 @@ async fn a_large_file_goes_over_several_connections() {
     assert_eq!(scene.client.quota().await.expect("known").bytes, SIZE as u64);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn others_go_on_where_one_connection_stands_still() {
+#[tokio::test(flavor = "multi_thread")]
+async fn others_carry_what_one_connection_cannot() {
     let mut scene = Scene::new().await;
     let bytes = content(SIZE);
     scene.write("f", &bytes);
     let source = PutSource::File(scene.local("f"));
     let Scene { relay, client, .. } = &mut scene;
-    let watch = WaitForOthers::new(relay);
-    let cancel = CancellationToken::new();
-    put(client, source, &path("/f"), OnExisting::Replace, &watch, &cancel).await.expect("stored");
-    assert!(watch.have_come(), "it was watched");
+    let (path, cancel) = (path("/f"), CancellationToken::new());
+    let moving = put(client, source, &path, OnExisting::Replace, &Unobserved, &cancel);
+    with_others(relay, moving).await.expect("stored");
     scene.assert_is_there(&bytes);
 }
 
@@ -235,7 +234,7 @@ async fn two_uploads_of_one_path_end_whole() {
     let mut scene = Scene::new().await;
     let mut another = Scene::new().await;
     another.client = scene.relay.client_again(&scene.server).await;
-    another.client.use_connections(4);
+    another.client.use_connections(Some(4));
     let other: Vec<u8> = content(SIZE).into_iter().map(|byte| !byte).collect();
     scene.write("f", &content(SIZE));
     another.write("f", &other);
@@ -273,7 +272,7 @@ async fn an_upload_goes_on_when_the_server_was_killed() {
     let door = dial(&endpoint, &Trust::Pinned(fingerprint)).await.expect("a door");
     let alice = "alice".parse().expect("a name");
     let mut client = door.register(&alice, Password::new(PASSWORD), true).await.expect("an account");
-    client.use_connections(4);
+    client.use_connections(Some(4));
     let bytes = content(3 * SIZE);
     program.write("f", &bytes);
     relay.take_passed();

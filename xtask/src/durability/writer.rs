@@ -158,7 +158,7 @@ impl Writer {
         let door = dial(&endpoint, &trust).await?;
         let logged_in = door.log_in_by_token(&self.user, self.token.clone()).await;
         let mut client = logged_in.context("by the token that was given")?;
-        client.use_connections(CONNECTIONS);
+        client.use_connections(Some(CONNECTIONS));
         Ok(client)
     }
 

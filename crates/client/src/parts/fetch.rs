@@ -75,18 +75,24 @@ pub(crate) async fn fetch(
         if error.fault_code() == Some(FaultCode::Corrupt) {
             part.discard();
         }
+        shared.release()?;
         return Ok(Fetched::Failed { error, came_on });
     }
     match shared.digest() {
-        Ok(digest) => {
+        Ok(Some(digest)) => {
             let committing = shared.clone();
             run_blocking(move || part.commit(committing.file(), modified, existing)).await?;
             Ok(Fetched::Whole(Outcome { size, digest, reused: false }))
         }
+        // It stays: what is missing to the whole is the digest, which comes with it.
+        Ok(None) => {
+            shared.release()?;
+            failed(ClientError::DigestMismatch)
+        }
         Err(error) => {
             // Spoilt here, by a power cut or by hand, or damaged there: the server says so when it sends all of it.
             part.discard();
-            Ok(Fetched::Failed { error, came_on: false })
+            failed(error)
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use netdisk_model::{Digest, Entry, PartHasher, Parts};
 use netdisk_protocol::{BodyPart, ConnectionError, Fault, Frame, Incoming, Numbered, Outgoing, Reply, Request};
 use rustix::fs::FlockOperation;
@@ -28,6 +28,9 @@ use crate::transfers::{both, cancelled_fault};
 const AHEAD_FIRST: usize = 2;
 const AHEAD_MAX: usize = 8;
 
+/// File bytes in a frame, below which they are copied together.
+const SHORT_LEN: usize = 16 * 1024;
+
 /// A file that comes in parts, and where they are written.
 pub(crate) struct SharedGet {
     entry: Entry,
@@ -37,6 +40,8 @@ pub(crate) struct SharedGet {
     door: Door,
     /// What the server says that the whole was stored as.
     recorded: Mutex<Option<Digest>>,
+    /// Whether some of it was here before, compared with nothing yet.
+    is_kept: bool,
     /// The request for the first part, where that was to find out how large the file is.
     asked: Mutex<Option<(u64, TakenPart)>>,
 }
@@ -86,6 +91,7 @@ impl SharedGet {
     ) -> Arc<Self> {
         Arc::new(Self {
             entry,
+            is_kept: parts.contiguous() > 0,
             board: Board::new(parts),
             file: Arc::new(Writable { file, shown, is_closed: RwLock::new(false) }),
             cancel: cancel.clone(),
@@ -109,10 +115,8 @@ impl SharedGet {
         if self.board.digest().is_some() {
             return Ok(());
         }
-        // Whoever goes on with it need not wait until the last of those who helped has let go of it.
-        let file = &self.file.file;
-        let kept = file.set_len(len).and_then(|()| Ok(rustix::fs::flock(file, FlockOperation::Unlock)?));
-        kept.map_err(ClientError::local(&self.file.shown))
+        self.file.file.set_len(len).map_err(ClientError::local(&self.file.shown))?;
+        self.release()
     }
 
     /// The whole of it, once it is closed.
@@ -120,14 +124,22 @@ impl SharedGet {
         &self.file.file
     }
 
-    /// Digest of the whole, unless it is not what the server stored, or not all there.
-    pub(crate) fn digest(&self) -> Result<Digest, ClientError> {
+    /// Digest of the whole, unless it is not what the server stored, or not all there. `None` where all is there, and what
+    /// was kept from before was compared with nothing: the server has no digest of the file, or was asked for no part.
+    pub(crate) fn digest(&self) -> Result<Option<Digest>, ClientError> {
         let recorded = *self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
         match (self.board.digest(), recorded) {
             (Some(digest), Some(recorded)) if digest != recorded => Err(ClientError::DigestMismatch),
-            (Some(digest), _) => Ok(digest),
+            (Some(_), None) if self.is_kept => Ok(None),
+            (Some(digest), _) => Ok(Some(digest)),
             (None, _) => Err(ConnectionError::Closed.into()),
         }
+    }
+
+    /// Lets others go on with what is there, though some of those who helped may have hold of it still.
+    pub(crate) fn release(&self) -> Result<(), ClientError> {
+        let released = rustix::fs::flock(&self.file.file, FlockOperation::Unlock);
+        released.map_err(|error| ClientError::local(&self.file.shown)(error.into()))
     }
 
     /// A failure that holds for all connections.
@@ -159,7 +171,8 @@ impl SharedGet {
     /// Whether `reply` says that this part of this file follows.
     fn follows(&self, taken: &TakenPart, reply: &Reply) -> Result<bool, ClientError> {
         let Reply::Ready { offset, entry: Some(entry), digest, .. } = reply else { return Ok(false) };
-        if *offset != taken.offset || entry.path != self.entry.path || entry.version != self.entry.version {
+        let is_same = entry.version.is_some() && entry.version == self.entry.version;
+        if *offset != taken.offset || entry.path != self.entry.path || !is_same {
             return Ok(false);
         }
         let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
@@ -287,7 +300,7 @@ impl Receiver<'_> {
                 other => return Err(unexpected(&other)),
             }
         }
-        let (mut frames, mut len) = (Vec::new(), 0);
+        let (mut frames, mut short, mut len) = (Vec::new(), BytesMut::new(), 0);
         loop {
             let payload = match self.frame().await? {
                 Frame::Data(data) => {
@@ -296,7 +309,13 @@ impl Receiver<'_> {
                         return Err(ClientError::Unexpected(format!("more than the {} bytes of a part", taken.len)));
                     }
                     taken.moved(data.len() as u64);
-                    frames.extend((!data.is_empty()).then_some(data));
+                    // Many short frames take no more memory than a few long ones.
+                    if data.len() < SHORT_LEN {
+                        short.extend_from_slice(&data);
+                        continue;
+                    }
+                    frames.extend((!short.is_empty()).then(|| short.split().freeze()));
+                    frames.push(data);
                     continue;
                 }
                 Frame::Message(payload) => payload,
@@ -304,6 +323,7 @@ impl Receiver<'_> {
             };
             return match serde_json::from_slice::<Numbered<BodyPart>>(&payload) {
                 Ok(Numbered { id: of, message: BodyPart::End { digest } }) if of == id && len == taken.len => {
+                    frames.extend((!short.is_empty()).then(|| short.freeze()));
                     Ok(Ok((frames, digest)))
                 }
                 Ok(Numbered { id: of, message: BodyPart::Abort(fault) }) if of == id => {

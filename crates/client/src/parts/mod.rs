@@ -35,7 +35,7 @@ pub(crate) use self::send::{Announced, Failed, finish, open, send};
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::redial::Another;
-use crate::transfers::CONNECTIONS_MAX;
+use crate::transfers::{CONNECTIONS, CONNECTIONS_MAX};
 
 /// Files from this size on, in bytes, are worth another connection: below it one has done most of it before another
 /// is there.
@@ -48,22 +48,24 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 const REDIAL_PAUSE: Duration = Duration::from_millis(250);
 
 impl Client {
-    /// Lets [`crate::put`] and [`crate::get`] move a large file over several connections: this one, and others that log in
-    /// by its token for as long as it takes. Without a token, or with a server that does not know how, it goes over this
-    /// one alone, as it does unless this is called.
+    /// Over how many connections [`crate::put`] and [`crate::get`] move a large file: this one, and others that log in by
+    /// its token for as long as it takes. Without a number, over [`crate::CONNECTIONS`], or over this one alone where the
+    /// server is near: one stream fills the line there, and others cost both ends a fifth more work. Without a token, or
+    /// with a server that does not know how, over this one alone.
     ///
     /// ```no_run
     /// # fn example(client: &mut netdisk_client::Client) {
-    /// client.use_connections(4);
+    /// client.use_connections(Some(4));
     /// # }
     /// ```
-    pub fn use_connections(&mut self, connections: usize) {
+    pub fn use_connections(&mut self, connections: Option<usize>) {
         self.connections = connections;
     }
 
     /// How many connections one large file may use.
     pub(crate) fn connections(&self) -> usize {
-        self.connections.min(CONNECTIONS_MAX)
+        let fitting = if self.is_near { 1 } else { CONNECTIONS };
+        self.connections.unwrap_or(fitting).min(CONNECTIONS_MAX)
     }
 
     /// Whether a file can go over several connections, once the user is let in: before, nobody knows.
@@ -73,7 +75,7 @@ impl Client {
 
     /// Whether it may be so.
     pub(crate) fn may_share(&self) -> bool {
-        self.connections > 1 && self.can_reconnect() && (self.announced.parts || !self.is_admitted())
+        self.connections() > 1 && self.can_reconnect() && (self.announced.parts || !self.is_admitted())
     }
 }
 
@@ -137,6 +139,8 @@ async fn alone(client: &mut Client, shared: &dyn Together) -> Result<(), ClientE
     shared.board().stop();
     match shared.board().take_failure() {
         Some(error) => Err(error),
+        // Others have brought what this connection could not.
+        None if shared.board().digest().is_some() => Ok(()),
         None => worked,
     }
 }

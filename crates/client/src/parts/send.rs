@@ -71,8 +71,22 @@ pub(crate) async fn open(
     let (upload, offset) = (upload.clone(), *offset);
     // Reading takes its time, and a silent peer is given up.
     let read = read_first(announced, parts, offset, cancel, tell);
-    let parts = client.connection().keep_alive(read).await??;
-    if parts.contiguous_len() == offset { Ok((upload, parts)) } else { unknown(&reply) }
+    match client.connection().keep_alive(read).await? {
+        Ok(parts) if parts.contiguous_len() == offset => Ok((upload, parts)),
+        Ok(_) => unknown(&reply),
+        Err(error) => {
+            give_up(client, upload).await;
+            Err(error)
+        }
+    }
+}
+
+/// Says that no more of an upload is brought; what the server has of it stays there.
+async fn give_up(client: &mut Client, upload: String) {
+    if !client.is_closed() && client.ask(Request::Finish { upload, digest: None }).await.is_err() {
+        // The reason for it is the better one; the upload ends with the connection.
+        client.give_up();
+    }
 }
 
 /// Reads and hashes the parts before `offset`.
@@ -92,7 +106,10 @@ async fn read_first(
         }
         let file = announced.file.clone();
         let read = run_blocking(move || read_part(&file, number, begin, len)).await;
-        let (_, digest) = read.map_err(ClientError::local(&announced.path))?;
+        let (_, digest) = read.map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => ClientError::Changed { path: announced.path.clone() },
+            _ => ClientError::local(&announced.path)(error),
+        })?;
         parts.add(number, digest);
         tell(parts.contiguous_len());
     }
@@ -123,10 +140,7 @@ pub(crate) async fn finish(
             other => Err(unexpected(&other)),
         },
         Err(error) => {
-            if !client.is_closed() && client.ask(Request::Finish { upload, digest: None }).await.is_err() {
-                // Its own reason is the better one; the upload ends with the connection.
-                client.give_up();
-            }
+            give_up(client, upload).await;
             Err(error)
         }
     }

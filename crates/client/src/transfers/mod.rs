@@ -64,7 +64,7 @@ pub const CONNECTIONS: usize = 4;
 #[expect(missing_debug_implementations, reason = "the client and whoever watches have nothing to show")]
 pub struct Transfers<'a> {
     client: &'a mut Client,
-    connections: usize,
+    connections: Option<usize>,
     existing: Existing,
     filter: Option<Box<dyn Filter>>,
     observer: Arc<dyn TransfersObserver>,
@@ -82,11 +82,12 @@ impl<'a> Transfers<'a> {
     pub fn new(client: &'a mut Client) -> Self {
         let cancel = CancellationToken::new();
         let (existing, observer) = (Existing::Replace, Arc::new(Unobserved));
-        Self { client, connections: CONNECTIONS, existing, filter: None, observer, cancel }
+        Self { client, connections: None, existing, filter: None, observer, cancel }
     }
 
     /// How many connections it may use at once: the client's own, and others that log in by its token while there is work
-    /// for them. Without a token, or where the server refuses more, it goes on with those there are.
+    /// for them. Without a token, or where the server refuses more, it goes on with those there are. Where this is not
+    /// called, they are [`CONNECTIONS`] for files, and for the parts of a large one as [`Client::use_connections`] has it.
     ///
     /// ```no_run
     /// # fn example(transfers: netdisk_client::Transfers<'_>) {
@@ -95,7 +96,7 @@ impl<'a> Transfers<'a> {
     /// ```
     #[must_use]
     pub fn connections(self, connections: usize) -> Self {
-        Self { connections, ..self }
+        Self { connections: Some(connections), ..self }
     }
 
     /// What happens to files that stand there already.
@@ -161,7 +162,9 @@ impl<'a> Transfers<'a> {
     /// What concerns no single file: a connection that is lost for good, [`Transfers::cancel`].
     pub async fn put(self, roots: Vec<PutRoot>) -> Result<Summary, ClientError> {
         let shared = Arc::new(Shared::new(&self));
-        Box::pin(put::put(self.client, shared, roots, self.filter, self.connections)).await
+        self.client.use_connections(self.connections);
+        let connections = self.connections.unwrap_or(CONNECTIONS);
+        Box::pin(put::put(self.client, shared, roots, self.filter, connections)).await
     }
 
     /// Fetches files and trees into a folder. A file that fails does not stop the others; the observer is told of each.
@@ -181,6 +184,8 @@ impl<'a> Transfers<'a> {
     /// What concerns no single file: a connection that is lost for good, a listing that cannot be had, [`Transfers::cancel`].
     pub async fn get(self, destination: Destination, roots: Vec<GetRoot>) -> Result<Summary, ClientError> {
         let shared = Arc::new(Shared::new(&self));
-        Box::pin(get::get(self.client, shared, destination, roots, self.filter, self.connections)).await
+        self.client.use_connections(self.connections);
+        let connections = self.connections.unwrap_or(CONNECTIONS);
+        Box::pin(get::get(self.client, shared, destination, roots, self.filter, connections)).await
     }
 }

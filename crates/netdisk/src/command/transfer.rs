@@ -35,7 +35,8 @@ pub(crate) struct SelectArgs {
 /// How many connections a transfer uses.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct ConnectionsArg {
-    /// How many connections many files, or a large one, may use at once, 1 to 16 [default: 4]
+    /// How many connections many files, or a large one, may use at once, 1 to 16 [default: 4, and 1 for a large file where
+    /// the server is near]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub(crate) connections: Option<u8>,
 }

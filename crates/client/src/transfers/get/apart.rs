@@ -98,18 +98,20 @@ impl Getting {
         if matches!(&digest, Err(error) if matches!(error.fault_code(), Some(FaultCode::Corrupt | FaultCode::DigestMismatch)))
         {
             part.discard();
-            return (digest.map(|digest| Outcome { size, digest, reused: false }), came_on);
+            return (digest.and(Err(ClientError::DigestMismatch)), came_on);
         }
         let existing = match taken.step {
             Step::Fetch(existing) => existing,
             Step::Look => OnExisting::Refuse,
         };
         let outcome = match digest {
-            Ok(digest) => {
+            Ok(Some(digest)) => {
                 let commit = move || part.commit(shared.file(), modified, existing);
                 self.shared.door.run(commit).await.map(|()| Outcome { size, digest, reused: false })
             }
-            Err(error) => Err(error),
+            // It stays: what is missing to the whole is the digest, which comes with it.
+            Ok(None) => shared.release().and(Err(ClientError::DigestMismatch)),
+            Err(error) => shared.release().and(Err(error)),
         };
         (outcome, came_on)
     }

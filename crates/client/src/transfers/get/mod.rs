@@ -126,7 +126,7 @@ pub(super) async fn get(
 ) -> Result<Summary, ClientError> {
     let destination = Arc::new(destination);
     let plan = Plan::make(client, &shared, &destination, roots, filter).await?;
-    let may_share = connections > 1;
+    let may_share = client.connections() > 1;
     let getting = Arc::new(Getting { shared: shared.clone(), destination, may_share });
     let work = Box::pin(pool::work(client, connections, &shared, &getting));
     shared.run(Box::pin(plan.feed(&shared)), work).await

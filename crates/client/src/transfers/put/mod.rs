@@ -136,7 +136,7 @@ pub(super) async fn put(
     connections: usize,
 ) -> Result<Summary, ClientError> {
     let find = Box::pin(find(&shared, roots, filter));
-    let may_share = connections > 1;
+    let may_share = client.connections() > 1;
     let putting = Arc::new(Putting { shared: shared.clone(), may_share });
     let work = Box::pin(pool::work(client, connections, &shared, &putting));
     shared.run(find, work).await

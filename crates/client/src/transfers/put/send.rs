@@ -61,7 +61,8 @@ impl<'a> Sender<'a> {
                 Err(_) => {
                     // Nothing waits in the buffer while this end waits.
                     self.outgoing.flush().await?;
-                    match prepared.recv().await {
+                    // Hashing a large file takes its time, and a silent peer is given up.
+                    match self.outgoing.keep_alive(prepared.recv()).await? {
                         Some(batch) => batch,
                         None => return Ok(()),
                     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use netdisk_client::{CONNECTIONS, ClientError, GetTarget, OnExisting, PutSource, Reuse, modified_ms, numbered};
+use netdisk_client::{ClientError, GetTarget, OnExisting, PutSource, Reuse, modified_ms, numbered};
 use netdisk_model::{EntryKind, RemotePath};
 use netdisk_protocol::FaultCode;
 use serde_json::json;
@@ -56,7 +56,7 @@ pub(super) async fn put_one(
     };
     let client = context.remote.client().await?;
     client.set_reuse(how.reuse);
-    client.use_connections(how.connections.map_or(CONNECTIONS, usize::from));
+    client.use_connections(how.connections.map(usize::from));
     let outcome = Box::pin(netdisk_client::put(client, source, &path, existing, &bar, context.cancel)).await;
     drop(bar);
     let outcome = outcome.map_err(Failure::about(&path))?;
@@ -103,7 +103,7 @@ pub(super) async fn get_one(
     let bar = Bar::new(context.output, &shown);
     let began = Instant::now();
     let client = context.remote.client().await?;
-    client.use_connections(connections.map_or(CONNECTIONS, usize::from));
+    client.use_connections(connections.map(usize::from));
     let outcome = netdisk_client::get(client, &path, GetTarget::File(local), existing, &bar, context.cancel).await;
     drop(bar);
     let outcome = match outcome {
