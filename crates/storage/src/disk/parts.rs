@@ -273,29 +273,28 @@ impl Upload {
         let turn = claim.turn.hold();
         drop(self.check(claim, *turn)?);
         let written = self.file.write_all_at(data, offset).map_err(StorageError::from);
-        let mut state = self.state();
-        match (written, state.staged.as_mut()) {
-            (Ok(()), Some(staged)) => staged.reservation.written(data.len() as u64),
-            (Ok(()), None) => {}
-            (Err(error), staged) => {
-                // A disk that is full, or fails, is not to keep the half of it.
-                if let Some(staged) = staged {
-                    staged.discard();
-                }
-                state.failure.get_or_insert(error.again());
-                state.is_closed = true;
-                return Err(error);
+        if let Err(error) = &written {
+            let mut state = self.state();
+            // A disk that is full, or fails, is not to keep the half of it.
+            if let Some(staged) = state.staged.as_mut() {
+                staged.discard();
             }
+            state.failure.get_or_insert(error.again());
+            state.is_closed = true;
         }
         drop(turn);
-        Ok(())
+        written
     }
 
-    /// A part is whole. Blocks.
+    /// A part is whole. Only now it counts as written: what is brought again takes no more room. Blocks.
     fn took(&self, claim: &Claim, digest: Digest) -> Result<(), StorageError> {
         let turn = claim.turn.hold();
         let mut state = self.check(claim, *turn)?;
         state.parts.add(claim.number, digest);
+        let len = state.parts.place(claim.number).map_or(0, |(_, len)| len);
+        if let Some(staged) = state.staged.as_mut() {
+            staged.reservation.written(len);
+        }
         state.turns.remove(&claim.number);
         Ok(())
     }

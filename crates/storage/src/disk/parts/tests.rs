@@ -116,3 +116,21 @@ async fn a_write_that_failed_fails_the_upload_though_all_parts_are_there() {
     let committed = Box::new(fixture.parts).commit(Digest::of(&[content(0), content(1)].concat())).await;
     assert!(matches!(committed, Err(StorageError::Full { .. })), "{committed:?}");
 }
+
+/// Else an upload of which little is on the disk had nothing promised, and others took what it needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_is_brought_again_counts_once() {
+    let fixture = Fixture::new().await;
+    let upload = &fixture.upload;
+    let unwritten = || upload.state().staged.as_ref().expect("open").reservation.unwritten();
+    assert_eq!(unwritten(), SIZE);
+    for _ in 0..3 {
+        let (claim, offset, _) = upload.claim(0).expect("a claim");
+        upload.write(&claim, &content(0), offset).expect("written");
+    }
+    assert_eq!(unwritten(), SIZE);
+    bring(upload, 0).expect("taken");
+    assert_eq!(unwritten(), SIZE - PART_LEN);
+    bring(upload, 1).expect("taken");
+    assert_eq!(unwritten(), 0);
+}
