@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use netdisk_model::{Digest, PART_LEN, PartHasher, Parts};
+use rustix::fs::FlockOperation;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -212,6 +213,11 @@ impl Upload {
         if let Err(error) = staged.keep_first(len) {
             tracing::warn!(%error, "what came of an upload is not kept");
             staged.discard();
+        }
+        drop(staged);
+        // Whoever goes on with it need not wait until the last of those who brought parts has let go of the file.
+        if let Err(error) = rustix::fs::flock(&self.file, FlockOperation::Unlock) {
+            tracing::warn!(%error, "what came of an upload stays locked for now");
         }
     }
 
