@@ -60,3 +60,15 @@ async fn a_part_under_way_does_not_lock_what_is_kept() {
     drop(late);
     again.give_up().await;
 }
+
+#[tokio::test]
+async fn nothing_is_kept_of_an_upload_of_which_no_part_came() {
+    let fixture = Fixture::new().await;
+    let upload = fixture.home.begin_parts(spec()).await.expect("begun");
+    let mut part = upload.taker().begin(0).await.expect("begun");
+    part.write(Bytes::from_static(&[1; 1000])).await.expect("written");
+    drop(part);
+    assert_eq!(fixture.staged(), ["resume"]);
+    upload.give_up().await;
+    assert!(fixture.staged().is_empty());
+}

@@ -214,6 +214,10 @@ impl Upload {
             tracing::warn!(%error, "what came of an upload is not kept");
             staged.discard();
         }
+        if len == 0 {
+            // Nothing is kept of nothing.
+            staged.discard();
+        }
         drop(staged);
         // Whoever goes on with it need not wait until the last of those who brought parts has let go of the file.
         if let Err(error) = rustix::fs::flock(&self.file, FlockOperation::Unlock) {
