@@ -174,7 +174,7 @@ impl Session {
                     Err(fault) => Err(fault),
                 }
             }
-            Request::Known { sizes } => connection.keep_alive(self.known(&sizes)).await?,
+            Request::Known { sizes } => self.known(connection, &sizes).await?,
             Request::Reuse { path, size, digest, modified, create } => {
                 let file = Reused { size, modified, existing: existing(!create) };
                 connection.keep_alive(self.reuse(path, file, digest)).await?
