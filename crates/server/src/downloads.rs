@@ -1,6 +1,6 @@
 //! Downloads of a session: those that a client has asked for already are opened together, and leave together.
 
-use netdisk_model::{PART_LEN, RemotePath, Version};
+use netdisk_model::{Digest, PART_LEN, RemotePath, Version};
 use netdisk_protocol::{Claim, Connection, ConnectionError, Fault, ID_MAX, Numbered, Reply, Request, Stop, feed_body};
 use netdisk_storage::{StorageError, StoredFile};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -25,7 +25,7 @@ pub(crate) struct Wanted {
 impl Session {
     /// Answers a download, and those that were asked for behind it and are here already.
     pub(crate) async fn download<S: AsyncRead + AsyncWrite>(
-        &self,
+        &mut self,
         connection: &mut Connection<S>,
         wanted: Wanted,
         stop: &Stop,
@@ -100,7 +100,7 @@ impl Session {
 
     /// Sends a file, or says why not; the end of it waits for a flush.
     async fn send_file<S: AsyncRead + AsyncWrite>(
-        &self,
+        &mut self,
         connection: &mut Connection<S>,
         id: u64,
         opened: Result<(RemotePath, u64, Box<dyn StoredFile>), Fault>,
@@ -113,19 +113,31 @@ impl Session {
         };
         let ready = Reply::Ready { offset, entry: Some(file.entry().clone()), digest: file.recorded(), known: false };
         connection.feed_message(&Numbered::new(id, ready)).await?;
-        let user = &self.account.user;
+        let version = file.entry().version.clone();
         let mut download = Download { path, file };
         let sent = feed_body(connection, id, &mut download, stop).await?;
-        let path = &download.path;
-        match sent {
-            // One file, one line.
-            Ok(_) if part.is_some_and(|part| part > 0) => {
-                tracing::debug!(peer = %self.peer, %user, ?path, part, "sent")
-            }
-            Ok(digest) => tracing::info!(peer = %self.peer, %user, ?path, %digest, "sent"),
-            Err(fault) => tracing::info!(peer = %self.peer, %user, ?path, code = %fault.code, "not sent"),
-        }
+        self.log_sent(download.path, version, part, sent);
         Ok(())
+    }
+
+    /// One file, one line: of one in parts, the first of them that this session was sent, whichever that is.
+    fn log_sent(&mut self, path: RemotePath, version: Option<Version>, part: Option<u64>, sent: Result<Digest, Fault>) {
+        let (peer, user) = (self.peer, &self.account.user);
+        match (sent, part) {
+            (Ok(digest), None) => tracing::info!(%peer, %user, ?path, %digest, "sent"),
+            // Its digest is none of the file's.
+            (Ok(_), Some(part)) => {
+                let sent = (path, version);
+                let path = &sent.0;
+                if self.in_parts.as_ref() == Some(&sent) {
+                    tracing::debug!(%peer, %user, ?path, part, "sent");
+                } else {
+                    tracing::info!(%peer, %user, ?path, part, "sent");
+                    self.in_parts = Some(sent);
+                }
+            }
+            (Err(fault), _) => tracing::info!(%peer, %user, ?path, code = %fault.code, "not sent"),
+        }
     }
 }
 
@@ -140,5 +152,75 @@ fn try_recv_download<S: AsyncRead + AsyncWrite>(connection: &mut Connection<S>) 
     match connection.try_recv(is_wanted)? {
         Numbered { id, message: Request::Download { path, .. } } => Some((id, path)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use netdisk_model::Password;
+    use netdisk_protocol::FaultCode;
+    use netdisk_storage::{Accounts as _, MemoryStore};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic").extend_from_slice(data);
+            Ok(data.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn of_a_file_in_parts_the_first_one_that_is_sent_is_logged() {
+        let store = MemoryStore::new();
+        let user = "alice".parse().expect("a name");
+        let account = store.register(&user, Password::new("correct horse")).await.expect("an account");
+        let mut session = Session::new(account, Vec::new(), "127.0.0.1:1".parse().expect("an address"));
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+        let fault = || Fault::new(FaultCode::Corrupt, "rotten");
+        tracing::subscriber::with_default(subscriber, || {
+            let mut sent = |path: &str, version, part, sent: Result<Digest, Fault>| {
+                session.log_sent(path.parse().expect("a path"), Some(Version::new(version)), part, sent);
+            };
+            let digest = Digest::of(b"part");
+            sent("/a", 1, Some(3), Err(fault()));
+            for part in [4, 0, 5] {
+                sent("/a", 1, Some(part), Ok(digest));
+            }
+            sent("/a", 2, Some(1), Ok(digest));
+            sent("/b", 2, Some(0), Ok(digest));
+            sent("/c", 1, None, Ok(digest));
+        });
+        let log = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("text");
+        let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let told: Vec<Value> = lines
+            .iter()
+            .map(|line| &line["fields"])
+            .map(|line| json!([line["message"], line["path"], line["part"], line["digest"].is_string()]))
+            .collect();
+        let path = |path: &str| format!("{:?}", path.parse::<RemotePath>().expect("a path"));
+        assert_eq!(
+            told,
+            [
+                json!(["not sent", path("/a"), null, false]),
+                json!(["sent", path("/a"), 4, false]),
+                json!(["sent", path("/a"), 1, false]),
+                json!(["sent", path("/b"), 0, false]),
+                json!(["sent", path("/c"), null, true]),
+            ]
+        );
     }
 }

@@ -1,9 +1,11 @@
 //! Content that the user has already: whether it may be there, and storing it without a body.
 
 use netdisk_model::{Digest, RemotePath};
-use netdisk_protocol::{BodyStart, Claim, Fault, FaultCode, Reply};
+use netdisk_protocol::{BodyStart, Claim, Connection, ConnectionError, Fault, FaultCode, Reply};
 use netdisk_storage::{Existing, UploadSpec};
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::limits::SIZES_MAX;
 use crate::refusal;
 use crate::session::Session;
 use crate::transfer::Upload;
@@ -17,9 +19,18 @@ pub(crate) struct Reused {
 
 impl Session {
     /// Says of which sizes there are files.
-    pub(crate) async fn known(&self, sizes: &[u64]) -> Result<Reply, Fault> {
-        let known = self.account.home.known_sizes(sizes).await;
-        known.map(|sizes| Reply::Known { sizes }).map_err(|error| refusal::of_storage(&RemotePath::root(), &error))
+    pub(crate) async fn known<S: AsyncRead + AsyncWrite>(
+        &self,
+        connection: &mut Connection<S>,
+        sizes: &[u64],
+    ) -> Result<Result<Reply, Fault>, ConnectionError> {
+        if sizes.len() > SIZES_MAX {
+            let why = format!("{} sizes, where {SIZES_MAX} may be", sizes.len());
+            return Err(ConnectionError::not_a_message(why));
+        }
+        let known = connection.keep_alive(self.account.home.known_sizes(sizes)).await?;
+        let known = known.map(|sizes| Reply::Known { sizes });
+        Ok(known.map_err(|error| refusal::of_storage(&RemotePath::root(), &error)))
     }
 
     /// Begins an upload, and looks whether other files have its size where the client waits for an answer anyway. One that

@@ -47,6 +47,10 @@ pub const BATCH_BYTES_MAX: usize = 256 * 1024;
 /// Downloads that are opened together where a client has asked for so many already. Each holds a descriptor.
 pub const DOWNLOADS_MAX: usize = 16;
 
+/// Sizes that one request may ask about: several times what a client sends in a batch. The files of each size are looked
+/// at.
+pub const SIZES_MAX: usize = 256;
+
 /// How often a session asks whether its account is let in still.
 pub const STANDING_INTERVAL: Duration = Duration::from_secs(2);
 

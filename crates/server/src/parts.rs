@@ -55,6 +55,15 @@ impl std::fmt::Debug for OpenUpload {
     }
 }
 
+impl OpenUpload {
+    /// Ends it, and waits until what it held is free: its room, and what is kept of it.
+    async fn give_up(mut self) {
+        if let Some(file) = self.file.take() {
+            file.give_up().await;
+        }
+    }
+}
+
 impl Drop for OpenUpload {
     fn drop(&mut self) {
         self.open.lock().remove(&self.key);
@@ -88,7 +97,10 @@ impl Sink for Bringing {
 impl Session {
     /// Opens an upload in parts. One that this session had open before is given up.
     pub(crate) async fn open_upload(&mut self, server: &Server, spec: UploadSpec) -> Result<Reply, Fault> {
-        drop(self.open.take());
+        if let Some(open) = self.open.take() {
+            // It may be the same one.
+            open.give_up().await;
+        }
         let path = spec.path.clone();
         let begun = self.account.home.begin_parts(spec).await;
         let file = begun.map_err(|error| refusal::of_creation(&path, &error))?;
@@ -145,5 +157,63 @@ impl Session {
                 Ok(Reply::Done)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use netdisk_model::{PART_LEN, Password};
+    use netdisk_storage::{Accounts as _, Existing, MemoryStore, Stored};
+
+    use super::*;
+    use crate::listener::Registration;
+
+    /// An upload that takes its time to end.
+    struct Slow {
+        file: Box<dyn PartedFile>,
+        is_over: Arc<AtomicBool>,
+    }
+
+    #[async_trait]
+    impl PartedFile for Slow {
+        fn offset(&self) -> u64 {
+            self.file.offset()
+        }
+
+        fn taker(&self) -> Arc<dyn PartTaker> {
+            self.file.taker()
+        }
+
+        async fn commit(self: Box<Self>, claimed: Digest) -> Result<Stored, StorageError> {
+            self.file.commit(claimed).await
+        }
+
+        async fn give_up(self: Box<Self>) {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            self.is_over.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_is_opened_when_the_one_before_has_ended() {
+        let store = Arc::new(MemoryStore::new());
+        let user = "alice".parse().expect("a name");
+        let account = store.register(&user, Password::new("correct horse")).await.expect("an account");
+        let server = Server::new(store, None, Registration::Open);
+        let mut session = Session::new(account, Vec::new(), "127.0.0.1:1".parse().expect("an address"));
+        let (path, resume) = ("/f".parse().expect("a path"), Some("key".parse().expect("a key")));
+        let size = Some(2 * PART_LEN);
+        let spec = UploadSpec { path, size, modified: None, existing: Existing::Replace, resume };
+        session.open_upload(&server, spec.clone()).await.expect("opened");
+        let is_over = Arc::new(AtomicBool::new(false));
+        let open = session.open.as_mut().expect("open");
+        let file = open.file.take().expect("open");
+        open.file = Some(Box::new(Slow { file, is_over: is_over.clone() }));
+        session.open_upload(&server, spec).await.expect("opened");
+        assert!(is_over.load(Ordering::Relaxed));
+        assert_eq!(server.open.lock().len(), 1);
     }
 }

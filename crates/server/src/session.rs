@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use netdisk_model::{RemotePath, ResumeKey, Token};
+use netdisk_model::{RemotePath, ResumeKey, Token, Version};
 use netdisk_protocol::limits::SMALL_LEN;
 use netdisk_protocol::{
     BodyStart, Claim, Connection, ConnectionError, Fault, FaultCode, Numbered, Reply, Request, Stop,
@@ -33,6 +33,8 @@ pub(crate) struct Session {
     pub(crate) peer: SocketAddr,
     /// The upload in parts that it has opened.
     pub(crate) open: Option<OpenUpload>,
+    /// The file of which it was sent a part last.
+    pub(crate) in_parts: Option<(RemotePath, Option<Version>)>,
     /// When it was last asked whether the account is let in.
     asked_at: Instant,
 }
@@ -46,7 +48,7 @@ enum Next {
 
 impl Session {
     pub(crate) fn new(account: Account, tokens: Vec<Token>, peer: SocketAddr) -> Self {
-        Self { account, tokens, peer, open: None, asked_at: Instant::now() }
+        Self { account, tokens, peer, open: None, in_parts: None, asked_at: Instant::now() }
     }
 
     /// Answers requests in their order until the user leaves or the server stops.
@@ -174,7 +176,7 @@ impl Session {
                     Err(fault) => Err(fault),
                 }
             }
-            Request::Known { sizes } => connection.keep_alive(self.known(&sizes)).await?,
+            Request::Known { sizes } => self.known(connection, &sizes).await?,
             Request::Reuse { path, size, digest, modified, create } => {
                 let file = Reused { size, modified, existing: existing(!create) };
                 connection.keep_alive(self.reuse(path, file, digest)).await?

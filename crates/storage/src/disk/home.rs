@@ -163,7 +163,7 @@ impl Home for DiskHome {
     }
 
     async fn begin_parts(&self, spec: UploadSpec) -> Result<Box<dyn PartedFile>, StorageError> {
-        DiskParts::begin(self.0.clone(), spec).await
+        Ok(Box::new(DiskParts::begin(self.0.clone(), spec).await?))
     }
 
     async fn store(&self, files: Vec<WholeFile>) -> Vec<Result<Stored, StorageError>> {

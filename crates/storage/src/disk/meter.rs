@@ -180,6 +180,12 @@ impl Reservation {
         Ok(())
     }
 
+    /// Bytes that are promised and not on the disk yet.
+    #[cfg(test)]
+    pub(super) fn unwritten(&self) -> u64 {
+        self.room.unwritten
+    }
+
     /// Bytes that were promised are on the disk now.
     pub(super) fn written(&mut self, bytes: u64) {
         let bytes = bytes.min(self.room.unwritten);

@@ -1,8 +1,9 @@
 //! An upload in parts on disk: one staged file, written at many places, and from there on like any other.
 //!
-//! Whoever brings a part has a claim on it, and writes only while the claim is held and good. To take a part over, to end
-//! the upload or to commit it is to make claims void, which waits for the write under way: so nobody writes into a part
-//! that was compared, or into a file that is being committed.
+//! Whoever brings a part has a claim on it, and writes only while they hold the lock of the part, and it says that it is
+//! their turn. To take a part over, to end the upload or to commit it is to make it say otherwise, which waits for the
+//! write under way. The lock stays the same whoever takes over: so nobody writes into a part that was compared, or into a
+//! file that is being committed.
 //!
 //! What is kept when it ends is what is there without a gap. A crash leaves holes where parts are missing; what is before
 //! the first of them, in whole parts, is kept ([`super::staged`]).
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use netdisk_model::{Digest, PART_LEN, PartHasher, Parts};
+use rustix::fs::FlockOperation;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -57,7 +59,9 @@ struct State {
     /// Gone once the upload has ended.
     staged: Option<Box<Staged>>,
     parts: Parts,
-    claims: BTreeMap<u64, Arc<Claim>>,
+    /// Of the parts that somebody brings or brought half of.
+    turns: BTreeMap<u64, Arc<Turn>>,
+    last_turn: u64,
     /// No more parts are taken, for this reason where it is one.
     is_closed: bool,
     failure: Option<StorageError>,
@@ -72,20 +76,43 @@ impl State {
             None => Ok(()),
         }
     }
+
+    /// How long the file is to be.
+    fn size(&self) -> u64 {
+        self.parts.place(self.parts.count() - 1).map_or(0, |(offset, len)| offset + len)
+    }
+
+    /// Digest and size, if all parts are there and no write failed: one that did may have spoilt a part that is there.
+    fn whole(&self) -> Result<(Digest, u64), StorageError> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.again());
+        }
+        let missing = || StorageError::SizeMismatch { declared: self.size(), actual: self.parts.contiguous_len() };
+        Ok((self.parts.digest().ok_or_else(missing)?, self.size()))
+    }
 }
 
-/// The right to write one part; held while it is written.
-struct Claim(Mutex<bool>);
+/// Whose turn it is to write one part: the highest, which came last; held while it is written.
+#[derive(Default)]
+struct Turn(Mutex<u64>);
 
-impl Claim {
-    fn hold(&self) -> MutexGuard<'_, bool> {
+impl Turn {
+    fn hold(&self) -> MutexGuard<'_, u64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// The right to write one part, as long as it is the turn of who has it.
+#[derive(Clone)]
+struct Claim {
+    number: u64,
+    turn: Arc<Turn>,
+    mine: u64,
+}
+
 impl DiskParts {
     /// Checks the target, makes or finds the staged file, and reads what it holds.
-    pub(super) async fn begin(home: Arc<HomeState>, spec: UploadSpec) -> Result<Box<dyn PartedFile>, StorageError> {
+    pub(super) async fn begin(home: Arc<HomeState>, spec: UploadSpec) -> Result<Self, StorageError> {
         let mut parts = spec.size.and_then(Parts::of).ok_or(StorageError::NotInParts)?;
         let its_home = home.clone();
         let (mut staged, kept) = home.door.run(move || Staged::open(its_home, spec, &mut Parents::default())).await?;
@@ -116,9 +143,10 @@ impl DiskParts {
             Ok::<_, StorageError>((staged, file))
         };
         let (staged, file) = home.door.run(truncate).await?;
-        let state = State { staged: Some(staged), parts, claims: BTreeMap::new(), is_closed: false, failure: None };
+        let turns = BTreeMap::new();
+        let state = State { staged: Some(staged), parts, turns, last_turn: 0, is_closed: false, failure: None };
         let upload = Arc::new(Upload { home, file, state: Mutex::new(state) });
-        Ok(Box::new(Self { upload, offset, is_over: false }))
+        Ok(Self { upload, offset, is_over: false })
     }
 }
 
@@ -166,13 +194,13 @@ impl Upload {
 
     /// Lets nobody write any more, and takes the staged file out. Blocks.
     fn close(&self) -> Option<Box<Staged>> {
-        let claims = {
+        let turns = {
             let mut state = self.state();
             state.is_closed = true;
-            std::mem::take(&mut state.claims)
+            std::mem::take(&mut state.turns)
         };
-        for claim in claims.into_values() {
-            *claim.hold() = false;
+        for turn in turns.into_values() {
+            *turn.hold() = u64::MAX;
         }
         self.state().staged.take()
     }
@@ -186,93 +214,98 @@ impl Upload {
             tracing::warn!(%error, "what came of an upload is not kept");
             staged.discard();
         }
+        if len == 0 {
+            // Nothing is kept of nothing.
+            staged.discard();
+        }
+        drop(staged);
+        // Whoever goes on with it need not wait until the last of those who brought parts has let go of the file.
+        if let Err(error) = rustix::fs::flock(&self.file, FlockOperation::Unlock) {
+            tracing::warn!(%error, "what came of an upload stays locked for now");
+        }
     }
 
     /// Hands the file in to get its name, if it is whole. Blocks.
     fn commit(&self, claimed: Digest, done: super::staged::Done) {
         let staged = self.close();
-        let (whole, failure) = {
-            let mut state = self.state();
-            let declared = state.parts.place(state.parts.count() - 1).map_or(0, |(offset, len)| offset + len);
-            let missing = StorageError::SizeMismatch { declared, actual: state.parts.contiguous_len() };
-            (state.parts.digest().map(|digest| (digest, declared)), state.failure.take().unwrap_or(missing))
-        };
-        match (staged, whole) {
-            (Some(mut staged), Some((digest, size))) => {
+        match (staged, self.state().whole()) {
+            (Some(mut staged), Ok((digest, size))) => {
                 staged.wrote_all(size);
                 staged.commit_as(digest, claimed, done);
             }
-            (staged, _) => {
+            (staged, whole) => {
                 if let Some(mut staged) = staged {
                     staged.discard();
                 }
                 // Whoever asked may have gone.
-                drop(done.send(Err(failure)));
+                drop(done.send(Err(whole.err().unwrap_or(StorageError::NoUpload))));
             }
         }
     }
 
     /// Takes a claim on a part; whoever had one loses it. Blocks.
-    fn claim(&self, number: u64) -> Result<(Arc<Claim>, u64, u64), StorageError> {
-        let claim = Arc::new(Claim(Mutex::new(true)));
-        let (place, before) = {
+    fn claim(&self, number: u64) -> Result<(Claim, u64, u64), StorageError> {
+        let (claim, (offset, len)) = {
             let mut state = self.state();
             state.check()?;
-            let size = || state.parts.place(state.parts.count() - 1).map_or(0, |(offset, len)| offset + len);
-            let place = state.parts.place(number).ok_or_else(|| StorageError::SizeMismatch {
-                declared: size(),
-                actual: number.saturating_mul(PART_LEN),
-            })?;
+            let actual = number.saturating_mul(PART_LEN);
+            let missing = || StorageError::SizeMismatch { declared: state.size(), actual };
+            let place = state.parts.place(number).ok_or_else(missing)?;
             if state.parts.has(number) {
                 return Err(StorageError::Exists);
             }
             if number - state.parts.contiguous() >= PARTS_AHEAD_MAX {
                 return Err(StorageError::TooFarAhead);
             }
-            (place, state.claims.insert(number, claim.clone()))
+            state.last_turn += 1;
+            let (turn, mine) = (state.turns.entry(number).or_default().clone(), state.last_turn);
+            (Claim { number, turn, mine }, place)
         };
-        if let Some(before) = before {
-            *before.hold() = false;
+        let mut turn = claim.turn.hold();
+        *turn = claim.mine.max(*turn);
+        drop(turn);
+        Ok((claim, offset, len))
+    }
+
+    /// What may be written under a claim, while its turn is held.
+    fn check(&self, claim: &Claim, turn: u64) -> Result<MutexGuard<'_, State>, StorageError> {
+        let state = self.state();
+        state.check()?;
+        // Somebody may have brought it while this one waited for its turn.
+        if turn != claim.mine || state.parts.has(claim.number) {
+            return Err(StorageError::UnderWay);
         }
-        Ok((claim, place.0, place.1))
+        Ok(state)
     }
 
     /// Writes some bytes under a claim. Blocks.
     fn write(&self, claim: &Claim, data: &[u8], offset: u64) -> Result<(), StorageError> {
-        let is_good = claim.hold();
-        self.state().check()?;
-        if !*is_good {
-            return Err(StorageError::UnderWay);
-        }
+        let turn = claim.turn.hold();
+        drop(self.check(claim, *turn)?);
         let written = self.file.write_all_at(data, offset).map_err(StorageError::from);
-        let mut state = self.state();
-        match (written, state.staged.as_mut()) {
-            (Ok(()), Some(staged)) => staged.reservation.written(data.len() as u64),
-            (Ok(()), None) => {}
-            (Err(error), staged) => {
-                // A disk that is full, or fails, is not to keep the half of it.
-                if let Some(staged) = staged {
-                    staged.discard();
-                }
-                state.failure.get_or_insert(error.again());
-                state.is_closed = true;
-                return Err(error);
+        if let Err(error) = &written {
+            let mut state = self.state();
+            // A disk that is full, or fails, is not to keep the half of it.
+            if let Some(staged) = state.staged.as_mut() {
+                staged.discard();
             }
+            state.failure.get_or_insert(error.again());
+            state.is_closed = true;
         }
-        drop(is_good);
-        Ok(())
+        drop(turn);
+        written
     }
 
-    /// A part is whole. Blocks.
-    fn took(&self, claim: &Claim, number: u64, digest: Digest) -> Result<(), StorageError> {
-        let is_good = claim.hold();
-        let mut state = self.state();
-        state.check()?;
-        if !*is_good {
-            return Err(StorageError::UnderWay);
+    /// A part is whole. Only now it counts as written: what is brought again takes no more room. Blocks.
+    fn took(&self, claim: &Claim, digest: Digest) -> Result<(), StorageError> {
+        let turn = claim.turn.hold();
+        let mut state = self.check(claim, *turn)?;
+        state.parts.add(claim.number, digest);
+        let len = state.parts.place(claim.number).map_or(0, |(_, len)| len);
+        if let Some(staged) = state.staged.as_mut() {
+            staged.reservation.written(len);
         }
-        state.parts.add(number, digest);
-        state.claims.remove(&number);
+        state.turns.remove(&claim.number);
         Ok(())
     }
 }
@@ -287,15 +320,14 @@ impl PartTaker for Taker {
         let upload = self.0.clone();
         let (claim, offset, len) = self.0.home.door.run(move || upload.claim(number)).await?;
         let state = Writing::Idle(Box::new(PartHasher::new(number)));
-        Ok(Box::new(DiskPart { upload: self.0.clone(), claim, number, offset, len, received: 0, state }))
+        Ok(Box::new(DiskPart { upload: self.0.clone(), claim, offset, len, received: 0, state }))
     }
 }
 
 /// A part on its way. Writing runs one chunk behind its caller, so that disk and network work at the same time.
 struct DiskPart {
     upload: Arc<Upload>,
-    claim: Arc<Claim>,
-    number: u64,
+    claim: Claim,
     offset: u64,
     len: u64,
     received: u64,
@@ -346,7 +378,10 @@ impl Part for DiskPart {
         if hasher.digest() != Some(claimed) {
             return Err(StorageError::DigestMismatch);
         }
-        let (upload, claim, number) = (self.upload.clone(), self.claim.clone(), self.number);
-        self.upload.home.door.run(move || upload.took(&claim, number, claimed)).await
+        let (upload, claim) = (self.upload.clone(), self.claim.clone());
+        self.upload.home.door.run(move || upload.took(&claim, claimed)).await
     }
 }
+
+#[cfg(test)]
+mod tests;

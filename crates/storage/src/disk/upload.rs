@@ -35,8 +35,9 @@ use crate::home::{PartialFile, Stored, UploadSpec};
 /// Bytes of a kept prefix that are read in one step through the door: some milliseconds.
 const VERIFY_LEN: u64 = 16 * 1024 * 1024;
 
-/// Chunks that may wait for the one that is being written: enough that neither disk nor network waits for the other.
-const WAITING_MAX: usize = 3;
+/// Chunks that may wait for the one that is being written: enough that neither disk nor network waits for the other. With
+/// that one and the one that comes, an upload holds four, of a frame each at most: 1 MiB.
+const WAITING_MAX: usize = 2;
 
 /// Chunks written in one step through the door, and the few that wait then: a fast upload is not to keep others out.
 const STEP_CHUNKS: usize = 16;
@@ -89,9 +90,10 @@ impl Waiting {
     }
 }
 
-/// Writes a chunk and those that come meanwhile. Blocks.
-fn write_all(mut staged: Box<Staged>, first: &[u8], waiting: &Waiting) -> Result<Box<Staged>, StorageError> {
-    staged.write(first)?;
+/// Writes a chunk and those that come meanwhile, and lets go of each once it is written. Blocks.
+fn write_all(mut staged: Box<Staged>, first: Bytes, waiting: &Waiting) -> Result<Box<Staged>, StorageError> {
+    staged.write(&first)?;
+    drop(first);
     let mut written = 1;
     while let Some(data) = waiting.next(written >= STEP_CHUNKS) {
         staged.write(&data)?;
@@ -191,7 +193,7 @@ impl PartialFile for DiskPartialFile {
         }
         let waiting = Arc::new(Waiting::default());
         let its_waiting = waiting.clone();
-        let write = move || write_all(staged, &data, &its_waiting);
+        let write = move || write_all(staged, data, &its_waiting);
         self.state = State::Writing(self.home.door.start(write).await, waiting);
         Ok(())
     }
@@ -216,5 +218,53 @@ impl PartialFile for DiskPartialFile {
         }
         drop(self.home.door.start(move || staged.commit(claimed, done)).await);
         outcome(stored).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use netdisk_model::{Password, UserName};
+
+    use super::super::DiskStore;
+    use super::*;
+    use crate::accounts::Accounts as _;
+    use crate::home::Existing;
+
+    /// A chunk that tells when it is let go of.
+    struct Told(u32, mpsc::Sender<u32>);
+
+    impl AsRef<[u8]> for Told {
+        fn as_ref(&self) -> &[u8] {
+            b"chunk"
+        }
+    }
+
+    impl Drop for Told {
+        fn drop(&mut self) {
+            self.1.send(self.0).expect("waited for");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_chunk_is_let_go_of_before_the_next_one_is_written() {
+        let data = tempfile::tempdir().expect("a directory");
+        let store = DiskStore::open(data.path()).expect("a store");
+        let user: UserName = "alice".parse().expect("a name");
+        drop(store.register(&user, Password::new("correct horse")).await.expect("an account"));
+        let home = Arc::new(store.open_home(&user).await.expect("a home"));
+        let path = "/f".parse().expect("a path");
+        let spec = UploadSpec { path, size: None, modified: None, existing: Existing::Replace, resume: None };
+        let (staged, _) = Staged::open(home, spec, &mut Parents::default()).expect("begun");
+        let (told, gone) = mpsc::channel();
+        let chunk = |number| Bytes::from_owner(Told(number, told.clone()));
+        let waiting = Waiting::default();
+        for number in [2, 3] {
+            waiting.push(chunk(number)).expect("room for it");
+        }
+        waiting.push(chunk(4)).expect_err("one too many");
+        drop(write_all(staged, chunk(1), &waiting).expect("written"));
+        assert_eq!(gone.try_iter().collect::<Vec<_>>(), [4, 1, 2, 3]);
     }
 }
