@@ -138,7 +138,8 @@ impl Door {
 
     /// Logs in by a token from an earlier login, and does not wait for what comes of it: the login goes out with the first
     /// request, and its outcome is known with the reply. [`ClientError::NotLoggedIn`] of a request means that it was
-    /// refused, and nothing was done.
+    /// refused, and nothing was done. Whether a request may go ahead of the welcome is the caller's choice: a line that breaks
+    /// then leaves open whether it was done. [`Client::admitted`] waits first.
     ///
     /// ```no_run
     /// # async fn example(door: netdisk_client::Door, token: netdisk_model::Token)
