@@ -276,5 +276,8 @@ async fn links_of_a_backup_count_nothing_once_they_are_gone() {
     File::open(&links).expect("there").set_modified(std::time::UNIX_EPOCH).expect("set");
     store.maintain().await;
     assert!(!links.exists());
-    assert_eq!(alice.usage().await.expect("known").bytes, 0);
+    // What was removed may be on its way out still: whoever takes the last name away gives the bytes back.
+    while alice.usage().await.expect("known").bytes > 0 {
+        tokio::task::yield_now().await;
+    }
 }
