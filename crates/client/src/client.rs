@@ -372,6 +372,22 @@ impl Client {
     }
 }
 
+/// The reply to request `id` that a message is.
+pub(crate) fn reply_to(id: u64, payload: &[u8]) -> Result<Reply, ClientError> {
+    match serde_json::from_slice::<Numbered<Reply>>(payload) {
+        // Faults are made anew, so that their text is cut to the limit.
+        Ok(Numbered { id: 0, message: Reply::Fault(fault) }) => {
+            Err(ConnectionError::Refused(Fault::new(fault.code, fault.message)).into())
+        }
+        Ok(Numbered { id: of, message: Reply::Fault(fault) }) if of == id => {
+            Ok(Reply::Fault(Fault::new(fault.code, fault.message)))
+        }
+        Ok(reply) if reply.id == id => Ok(reply.message),
+        Ok(reply) => Err(ClientError::Unexpected(format!("a reply to request {} instead of {id}", reply.id))),
+        Err(error) => Err(ConnectionError::not_a_message(error.to_string()).into()),
+    }
+}
+
 pub(crate) fn unexpected(reply: &Reply) -> ClientError {
     ClientError::Unexpected(excerpt(format!("{reply:?}")))
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Together;
 use super::board::{Board, TakenPart};
-use crate::client::{Client, Halves, unexpected};
+use crate::client::{Client, Halves, reply_to, unexpected};
 use crate::dial::Stream;
 use crate::door::{Door, finish};
 use crate::error::ClientError;
@@ -349,22 +349,6 @@ impl Receiver<'_> {
             () = self.shared.cancel.cancelled() => Err(cancelled_fault()),
             frame = self.incoming.recv_frame() => Ok(frame?.ok_or(ConnectionError::Closed)?),
         }
-    }
-}
-
-/// The reply to request `id` that a message is.
-pub(super) fn reply_to(id: u64, payload: &[u8]) -> Result<Reply, ClientError> {
-    match serde_json::from_slice::<Numbered<Reply>>(payload) {
-        // Faults are made anew, so that their text is cut to the limit.
-        Ok(Numbered { id: 0, message: Reply::Fault(fault) }) => {
-            Err(ConnectionError::Refused(Fault::new(fault.code, fault.message)).into())
-        }
-        Ok(Numbered { id: of, message: Reply::Fault(fault) }) if of == id => {
-            Ok(Reply::Fault(Fault::new(fault.code, fault.message)))
-        }
-        Ok(reply) if reply.id == id => Ok(reply.message),
-        Ok(reply) => Err(ClientError::Unexpected(format!("a reply to request {} instead of {id}", reply.id))),
-        Err(error) => Err(ConnectionError::not_a_message(error.to_string()).into()),
     }
 }
 

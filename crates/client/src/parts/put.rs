@@ -19,8 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Together;
 use super::board::{Board, TakenPart};
-use super::get::reply_to;
-use crate::client::{Client, Halves, unexpected};
+use crate::client::{Client, Halves, reply_to, unexpected};
 use crate::dial::Stream;
 use crate::door::{Door, finish};
 use crate::error::ClientError;

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::arrived::Arrived;
 use super::land::{Landing, failed};
 use super::{GetJob, What};
-use crate::client::unexpected;
+use crate::client::{reply_to, unexpected};
 use crate::destination::Destination;
 use crate::dial::Stream;
 use crate::door::finish;
@@ -292,18 +292,7 @@ impl Receiver<'_> {
         let Frame::Message(payload) = self.frame().await? else {
             return Err(ConnectionError::not_a_message("file bytes where no body is due").into());
         };
-        match serde_json::from_slice::<Numbered<Reply>>(&payload) {
-            // Faults are made anew, so that their text is cut to the limit.
-            Ok(Numbered { id: 0, message: Reply::Fault(fault) }) => {
-                Err(ConnectionError::Refused(Fault::new(fault.code, fault.message)).into())
-            }
-            Ok(Numbered { id: of, message: Reply::Fault(fault) }) if of == id => {
-                Ok(Reply::Fault(Fault::new(fault.code, fault.message)))
-            }
-            Ok(reply) if reply.id == id => Ok(reply.message),
-            Ok(reply) => Err(ClientError::Unexpected(format!("a reply to request {} instead of {id}", reply.id))),
-            Err(error) => Err(ConnectionError::not_a_message(error.to_string()).into()),
-        }
+        reply_to(id, &payload)
     }
 
     /// The next part of a body. File bytes may be none: whoever sends them for ever fills no memory here.

@@ -4,12 +4,11 @@
 use netdisk_protocol::{BodyStart, ConnectionError, FaultCode, Request};
 
 use super::recv::failed;
-use super::send::creates;
+use super::send::upload;
 use super::{PutJob, Putting, What};
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::large_file::LargeFile;
-
 use crate::observer::Progress;
 use crate::parts::{Announced, SharedPut, Together as _, finish, open, watched};
 use crate::transfer::Outcome;
@@ -25,14 +24,7 @@ impl Putting {
         file: Box<LargeFile>,
     ) -> Result<(), ClientError> {
         self.shared.report.observer.began(taken.item(), file.size());
-        let request = Request::Upload {
-            path: taken.remote.clone().into(),
-            size: Some(file.size()),
-            modified: file.modified(),
-            create: creates(&taken),
-            resume: file.resume_key(),
-            body: BodyStart::Parts,
-        };
+        let request = upload(&taken, &file, BodyStart::Parts);
         let (stored, came_on) = self.together(client, &taken, request, file.announced()).await;
         let error = match stored {
             Ok(outcome) => {

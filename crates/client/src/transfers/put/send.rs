@@ -137,14 +137,7 @@ impl<'a> Sender<'a> {
     /// Asks from which offset, waits for the answer, and sends the file from there.
     async fn large(&mut self, taken: Taken<PutJob>, file: Box<LargeFile>) -> Result<(), ConnectionError> {
         self.make_parent(&taken).await?;
-        let request = Request::Upload {
-            path: taken.remote.clone().into(),
-            size: Some(file.size()),
-            modified: file.modified(),
-            create: creates(&taken),
-            resume: file.resume_key(),
-            body: BodyStart::Wait,
-        };
+        let request = upload(&taken, &file, BodyStart::Wait);
         let flight = Arc::new(Flight::default());
         let (to_go, go) = oneshot::channel();
         let job = PutJob::clone(&taken);
@@ -238,6 +231,18 @@ impl<'a> Sender<'a> {
 }
 
 type Reading = JoinHandle<(Result<Piece, (FaultCode, ClientError)>, Box<LargeFile>)>;
+
+/// Asks to store a large file, which can be resumed.
+pub(super) fn upload(job: &PutJob, file: &LargeFile, body: BodyStart) -> Request {
+    Request::Upload {
+        path: job.remote.clone().into(),
+        size: Some(file.size()),
+        modified: file.modified(),
+        create: creates(job),
+        resume: file.resume_key(),
+        body,
+    }
+}
 
 pub(super) fn creates(job: &PutJob) -> bool {
     job.step == Step::Send(OnExisting::Refuse)
